@@ -1,0 +1,299 @@
+"""Device: the one door to a LUN's bytes.
+
+Offsets and lengths are bytes and need not be aligned; a device with larger logical blocks reads and
+rewrites the enclosing blocks. Everything above reads, writes and flushes through this interface, so
+that a remote device or a recording one in a test plugs in here.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import stat
+import struct
+from typing import Any, List, NamedTuple, Tuple
+
+from relun.core import sysfs
+from relun.core.errors import DeviceError
+
+_BLKSSZGET = 0x1268  # linux/fs.h: logical block size
+_BLKGETSIZE64 = 0x80081272
+_BLKROGET = 0x125E
+_BLKFLSBUF = 0x1261
+_DIRECT_BUFFER = 1 << 20
+
+
+class Traffic(NamedTuple):
+    """What went over a device since it was opened: bytes and calls."""
+
+    bytes_read: int = 0
+    bytes_written: int = 0
+    writes: int = 0
+    flushes: int = 0
+
+
+class Device:
+    """A LUN: ``size`` in bytes, logical ``block_size`` in bytes, and three ways to touch it."""
+
+    def __init__(self, path: str, size: int, block_size: int = 512) -> None:
+        self.path = path
+        self.size = size
+        self.block_size = block_size
+        self.traffic = Traffic()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes at ``offset``. Raise DeviceError when that cannot be."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise DeviceError(
+                "device-bounds", device=self.path, offset=offset, length=length, size=self.size
+            )
+        try:
+            data = self._read(offset, length)
+        except OSError as error:
+            raise self._io_error("read", offset, error) from error
+        if len(data) != length:
+            raise DeviceError(
+                "device-short", device=self.path, offset=offset, length=length, got=len(data)
+            )
+        self.traffic = self.traffic._replace(bytes_read=self.traffic.bytes_read + length)
+        return data
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write all of ``data`` at ``offset``; durable only after ``flush``."""
+        if offset < 0 or offset + len(data) > self.size:
+            raise DeviceError(
+                "device-bounds", device=self.path, offset=offset, length=len(data), size=self.size
+            )
+        try:
+            self._write(offset, data)
+        except OSError as error:
+            raise self._io_error("write", offset, error) from error
+        self.traffic = self.traffic._replace(
+            bytes_written=self.traffic.bytes_written + len(data), writes=self.traffic.writes + 1
+        )
+
+    def flush(self) -> None:
+        """Make every write so far durable on the medium."""
+        try:
+            self._flush()
+        except OSError as error:
+            raise self._io_error("flush", 0, error) from error
+        self.traffic = self.traffic._replace(flushes=self.traffic.flushes + 1)
+
+    def refresh_readers(self) -> None:
+        """Drop what other readers' caches (udev, blkid) still hold of the old bytes."""
+
+    def close(self) -> None:
+        """Give the device back."""
+
+    def __enter__(self) -> "Device":
+        return self
+
+    def __exit__(self, *_exc: Any) -> None:
+        self.close()
+
+    def _io_error(self, what: str, offset: int, error: OSError) -> DeviceError:
+        return DeviceError(
+            "device-io",
+            device=self.path,
+            what=what,
+            offset=offset,
+            reason=error.strerror or str(error),
+        )
+
+    def _read(self, offset: int, length: int) -> bytes:
+        raise NotImplementedError
+
+    def _write(self, offset: int, data: bytes) -> None:
+        raise NotImplementedError
+
+    def _flush(self) -> None:
+        raise NotImplementedError
+
+
+class FileDevice(Device):
+    """A LUN image in a regular file."""
+
+    def __init__(self, path: str, fd: int, size: int) -> None:
+        super().__init__(path, size)
+        self._fd = fd
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._fd, length, offset)
+        while 0 < len(data) < length:
+            more = os.pread(self._fd, length - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def _write(self, offset: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self._fd, view, offset)
+            view, offset = view[done:], offset + done
+
+    def _flush(self) -> None:
+        os.fsync(self._fd)
+
+    def data_ranges(self) -> List[Tuple[int, int]]:
+        """Return (offset, length) of the parts of the file that are not holes."""
+        ranges = []
+        position = 0
+        while position < self.size:
+            try:
+                start = os.lseek(self._fd, position, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # only holes up to the end
+                    break
+                raise self._io_error("seek", position, error) from error
+            position = os.lseek(self._fd, start, os.SEEK_HOLE)
+            ranges.append((start, position - start))
+        return ranges
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class BlockDevice(Device):
+    """A block device, read and written with O_DIRECT through aligned (mmap) buffers.
+
+    LVM and vhd-util read O_DIRECT as well, and each block node has a page cache of its own, so
+    buffered data could be stale. ``mmap`` memory is page aligned; CPython 3.6 has no ``preadv``,
+    hence ``readinto`` on a raw file.
+    """
+
+    def __init__(self, path: str, fd: int, size: int, block_size: int) -> None:
+        super().__init__(path, size, block_size)
+        self._file = os.fdopen(fd, "r+b" if _writable(fd) else "rb", buffering=0)
+        self._buffer = mmap.mmap(-1, _DIRECT_BUFFER)
+        self._view = memoryview(self._buffer)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        parts = []
+        end = offset + length
+        while offset < end:
+            start = offset // self.block_size * self.block_size
+            span = min(_DIRECT_BUFFER, self._round_up(end) - start)
+            got = self._read_blocks(start, span)
+            if got <= offset - start:
+                break
+            take = min(end, start + got) - offset
+            parts.append(bytes(self._view[offset - start : offset - start + take]))
+            offset += take
+        return b"".join(parts)
+
+    def _write(self, offset: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            start = offset // self.block_size * self.block_size
+            skip = offset - start
+            take = min(len(view), _DIRECT_BUFFER - skip)
+            span = self._round_up(offset + take) - start
+            if skip or (offset + take) % self.block_size:
+                self._read_blocks(start, span)
+            self._view[skip : skip + take] = view[:take]
+            self._write_blocks(start, span)
+            view, offset = view[take:], offset + take
+
+    def _round_up(self, offset: int) -> int:
+        return -(-offset // self.block_size) * self.block_size
+
+    def _read_blocks(self, start: int, span: int) -> int:
+        self._file.seek(start)
+        return self._file.readinto(self._view[:span]) or 0
+
+    def _write_blocks(self, start: int, span: int) -> None:
+        self._file.seek(start)
+        done = self._file.write(self._view[:span]) or 0
+        if done != span:
+            raise OSError(errno.EIO, "short write: {} of {} bytes".format(done, span))
+
+    def _flush(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def refresh_readers(self) -> None:
+        """Drop the page cache of the node, so that blkid and udev read the new bytes."""
+        try:
+            fcntl.ioctl(self._file.fileno(), _BLKFLSBUF, 0)
+        except OSError as error:
+            raise self._io_error("BLKFLSBUF", 0, error) from error
+
+    def close(self) -> None:
+        self._view.release()
+        self._buffer.close()
+        self._file.close()
+
+
+def open_device(path: str, writable: bool = False) -> Device:
+    """Open a file or block device.
+
+    For writing it is opened exclusively: a mounted, mapped or otherwise held device is refused, and
+    a path of a multipath map too, with the map's name. Raises DeviceError.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise DeviceError("device-missing", device=path, reason=error.strerror) from error
+    if stat.S_ISREG(mode):
+        return _open_file(path, writable)
+    if stat.S_ISBLK(mode):
+        return _open_block(path, writable)
+    raise DeviceError("device-kind", device=path)
+
+
+def _open_file(path: str, writable: bool) -> FileDevice:
+    fd = _open(path, os.O_RDWR if writable else os.O_RDONLY)
+    if writable and not _lock(fd):
+        os.close(fd)
+        raise DeviceError("device-busy", device=path, reason="locked by another process")
+    return FileDevice(path, fd, os.fstat(fd).st_size)
+
+
+def _open_block(path: str, writable: bool) -> BlockDevice:
+    if writable:
+        _refuse_if_held(path)
+    flags = os.O_DIRECT | (os.O_RDWR | os.O_EXCL if writable else os.O_RDONLY)
+    fd = _open(path, flags)
+    block_size = struct.unpack("i", fcntl.ioctl(fd, _BLKSSZGET, bytes(4)))[0]
+    size = struct.unpack("Q", fcntl.ioctl(fd, _BLKGETSIZE64, bytes(8)))[0]
+    if writable and struct.unpack("i", fcntl.ioctl(fd, _BLKROGET, bytes(4)))[0]:
+        os.close(fd)
+        raise DeviceError("device-readonly", device=path, reason="block device is set read-only")
+    return BlockDevice(path, fd, size, block_size)
+
+
+def _refuse_if_held(path: str) -> None:
+    node = sysfs.describe(path)
+    if node.multipath:
+        raise DeviceError("device-path", device=path, map=node.multipath)
+    if node.mounted_on:
+        raise DeviceError("device-mounted", device=path, where=node.mounted_on)
+    if node.holders:
+        raise DeviceError("device-held", device=path, holders=", ".join(node.holders))
+
+
+def _open(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except OSError as error:
+        code = {errno.EBUSY: "device-busy", errno.EROFS: "device-readonly"}.get(
+            error.errno or 0, "device-readonly" if _denied(error, flags) else "device-missing"
+        )
+        raise DeviceError(code, device=path, reason=error.strerror) from error
+
+
+def _denied(error: OSError, flags: int) -> bool:
+    return error.errno in (errno.EACCES, errno.EPERM) and bool(flags & os.O_RDWR)
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _writable(fd: int) -> bool:
+    return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY

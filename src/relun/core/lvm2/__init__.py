@@ -1,0 +1,1 @@
+"""The LVM2 on-disk format: label, metadata areas, the metadata text and the VG in it."""

@@ -1,0 +1,204 @@
+"""The metadata text as tokens: parsed for reading, changed token by token, written back exactly.
+
+Source: lvm2 libdm/libdm-config.c. Bytes throughout (a text may hold any encoding); what is not
+replaced stays byte for byte, comments and spaces included.
+"""
+
+import re
+from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
+
+from relun.core.errors import FormatError
+
+# One match = the space and comments before a token, and the token. A '#' inside a string is no
+# comment; single-quoted strings know no escapes.
+_TOKEN = re.compile(
+    rb"((?:[ \t\r\n\f\v\0]+|#[^\n]*)*)"
+    rb"(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[{}\[\]=,]|[^\s{}\[\]=,#\"'\0]+|\Z)",
+    re.DOTALL,
+)
+_QUOTES = (b'"', b"'")
+
+
+class Value(NamedTuple):
+    """One scalar or the elements of an array; ``tokens`` are the indices of its scalars."""
+
+    scalars: Tuple[bytes, ...]
+    tokens: Tuple[int, ...]
+    first: int  # index of the assignment's first token (the key)
+    last: int  # index of its last token
+
+    @property
+    def text(self) -> str:
+        """The first scalar as text, unquoted."""
+        return unquote(self.scalars[0]).decode("latin-1") if self.scalars else ""
+
+    @property
+    def number(self) -> int:
+        """The first scalar as an integer. Raise FormatError (text-syntax) if it is none."""
+        try:
+            return int(self.scalars[0])
+        except (ValueError, IndexError):
+            raise FormatError("text-syntax", 0, token=self.text) from None
+
+    @property
+    def texts(self) -> Tuple[str, ...]:
+        """All scalars as text, unquoted."""
+        return tuple(unquote(scalar).decode("latin-1") for scalar in self.scalars)
+
+
+class Section(NamedTuple):
+    """A named block. ``first`` is the index of its name, ``last`` of its closing brace."""
+
+    name: str
+    values: Dict[str, Value]
+    sections: Dict[str, "Section"]  # type: ignore[misc]
+    first: int
+    last: int
+
+    def number(self, key: str, default: int = 0) -> int:
+        """The integer at ``key``."""
+        return self.values[key].number if key in self.values else default
+
+    def text(self, key: str) -> str:
+        """The string at ``key``, empty when absent."""
+        return self.values[key].text if key in self.values else ""
+
+    def texts(self, key: str) -> Tuple[str, ...]:
+        """The strings of the array at ``key``, none when absent."""
+        return self.values[key].texts if key in self.values else ()
+
+
+class MetadataText(NamedTuple):
+    """A parsed text: tokens, the bytes before each, and the tree over them."""
+
+    gaps: Sequence[bytes]
+    tokens: Sequence[bytes]
+    root: Section
+
+    def render(
+        self, changed: Dict[int, bytes], removed: Sequence[Tuple[int, int]] = ()
+    ) -> bytes:
+        """Return the text with tokens ``changed`` by index and index ranges ``removed``."""
+        tokens = list(self.tokens)
+        gaps = list(self.gaps)
+        for index, token in changed.items():
+            tokens[index] = token
+        for first, last in removed:
+            for index in range(first, last + 1):
+                gaps[index] = tokens[index] = b""
+        return b"".join([part for pair in zip(gaps, tokens) for part in pair])
+
+
+def parse_text(data: bytes) -> MetadataText:
+    """Parse a metadata text. Raise FormatError (text-syntax) with the offset of the fault."""
+    pairs = _TOKEN.findall(data)
+    while len(pairs) > 1 and not pairs[-2][1]:
+        pairs.pop()  # \Z matches once more after trailing space
+    gaps = [gap for gap, _token in pairs]
+    tokens = [token for _gap, token in pairs]
+    length = sum(map(len, gaps)) + sum(map(len, tokens))
+    if length != len(data):
+        raise FormatError("text-syntax", _first_gap(data, pairs), token="?")
+    return MetadataText(gaps, tokens, _Parser(tokens, gaps).section("", 0, len(tokens) - 1))
+
+
+def _first_gap(data: bytes, pairs: Sequence[Tuple[bytes, bytes]]) -> int:
+    position = 0
+    for gap, token in pairs:
+        if data[position : position + len(gap) + len(token)] != gap + token:
+            break
+        position += len(gap) + len(token)
+    return position
+
+
+def quote(value: str) -> bytes:
+    """Return ``value`` as LVM writes a string: double quotes, with \" and \\ escaped."""
+    return b'"' + value.replace("\\", "\\\\").replace('"', '\\"').encode("latin-1") + b'"'
+
+
+def unquote(token: bytes) -> bytes:
+    """Return the content of a string token; any other token as it is."""
+    if token[:1] == b'"':
+        return re.sub(rb"\\(.)", rb"\1", token[1:-1], flags=re.DOTALL)
+    if token[:1] == b"'":
+        return token[1:-1]
+    return token
+
+
+class _Parser:
+    """Recursive descent over the tokens; depth is bounded so that no input can exhaust the stack."""
+
+    MAX_DEPTH = 16
+
+    def __init__(self, tokens: Sequence[bytes], gaps: Sequence[bytes]) -> None:
+        self.tokens = tokens
+        self.gaps = gaps
+        self.depth = 0
+
+    def section(self, name: str, first: int, end: int) -> Section:
+        """Parse items until the closing brace (or ``end`` for the whole text)."""
+        values: Dict[str, Value] = {}
+        sections: Dict[str, Section] = {}
+        whole = not name
+        index = 0 if whole else first + 2
+        self.depth += 1
+        if self.depth > self.MAX_DEPTH:
+            raise self.error(first)
+        while True:
+            token = self.tokens[index]
+            if index >= end and whole:
+                break
+            if token == b"}" and not whole:
+                break
+            key = self.key(index)
+            following = self.tokens[index + 1]
+            item: Union[Value, Section]
+            if key in values or key in sections:
+                raise self.error(index)
+            if following == b"=":
+                item = values[key] = self.value(index)
+            elif following == b"{":
+                item = sections[key] = self.section(key, index, end)
+            else:
+                raise self.error(index + 1)
+            index = item.last + 1
+        self.depth -= 1
+        return Section(name, values, sections, first, index)
+
+    def key(self, index: int) -> str:
+        token = self.tokens[index]
+        if not token or token in b"{}[]=," or token[:1] in _QUOTES or index + 1 >= len(self.tokens):
+            raise self.error(index)
+        return token.decode("latin-1")
+
+    def value(self, key_index: int) -> Value:
+        index = key_index + 2
+        if self.tokens[index : index + 1] == [b"["]:
+            return self.array(key_index)
+        return Value((self.scalar(index),), (index,), key_index, index)
+
+    def array(self, key_index: int) -> Value:
+        scalars: List[bytes] = []
+        places: List[int] = []
+        index = key_index + 3
+        while self.tokens[index] != b"]":
+            scalars.append(self.scalar(index))
+            places.append(index)
+            index += 1
+            if self.tokens[index] == b",":
+                index += 1
+            elif self.tokens[index] != b"]":
+                raise self.error(index)
+        return Value(tuple(scalars), tuple(places), key_index, index)
+
+    def scalar(self, index: int) -> bytes:
+        token = self.tokens[index] if index < len(self.tokens) else b""
+        if not token or token in b"{}[]=,":
+            raise self.error(index)
+        return token
+
+    def error(self, index: int) -> FormatError:
+        before = self.tokens[:index]
+        offset = sum(map(len, before)) + sum(map(len, self.gaps[: index + 1]))
+        token = self.tokens[index] if index < len(self.tokens) else b""
+        return FormatError("text-syntax", offset, token=token.decode("latin-1"))
