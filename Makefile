@@ -1,0 +1,56 @@
+# `make setup` prepares everything and is quick when there is nothing to do; all else calls it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+PY := .venv/bin/python
+STAMPS := $(addprefix .cache/setup/,debian venv venv36 venv313)
+stage = @printf '\n=== %s (%(%H:%M:%S)T)\n' "$(1)" -1
+
+help:
+	@echo "make setup   .venv with relun in it, and what the tests need"
+	@echo "make demo    a real LUN image copied, resigned and shown beside its original"
+	@echo "make test    lint, all tests, coverage, and core on CPython 3.6 and 3.13"
+	@echo "make lint    ruff, mypy, layers"
+	@echo "make bench   the figures of the README"
+
+setup: $(STAMPS)
+
+.cache/setup/debian: scripts/debian-packages.txt scripts/setup
+	@scripts/setup debian
+.cache/setup/venv: pyproject.toml scripts/setup scripts/find-python | .cache/setup/debian
+	@scripts/setup venv
+.cache/setup/venv36: scripts/requirements-3.6.txt scripts/setup scripts/find-python | .cache/setup/debian
+	@scripts/setup venv36
+.cache/setup/venv313: scripts/setup scripts/find-python | .cache/setup/debian
+	@scripts/setup venv313
+
+demo: setup
+	@$(PY) scripts/demo.py
+
+bench: setup
+	@$(PY) bench/run.py
+
+lint: setup
+	$(call stage,ruff)
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	$(call stage,mypy --strict)
+	@$(PY) -m mypy
+	$(call stage,layers)
+	@.venv/bin/lint-imports --no-cache
+
+test: lint
+	$(call stage,all tests on $$($(PY) -V))
+	@$(PY) -m coverage run -m pytest -q
+	$(call stage,branch coverage of core)
+	@$(PY) -m coverage report
+	$(call stage,core on $$(.venv36/bin/python -V))
+	@.venv36/bin/python -m pytest -q tests/core
+	@if [ -x .venv313/bin/python ]; then \
+	    printf '\n=== core on %s (%(%H:%M:%S)T)\n' "$$(.venv313/bin/python -V)" -1; \
+	    .venv313/bin/python -m pytest -q tests/core; \
+	fi
+
+clean:
+	rm -rf .venv .venv36 .venv313 .cache build dist .mypy_cache .pytest_cache .ruff_cache .coverage
