@@ -112,7 +112,9 @@ class Lvm:
 
     def segments(self) -> dict[str, list[Segment]]:
         """Return every volume's segments in order, by ``VG/LV``."""
-        rows = self._report("lvs", "seg", "vg_name,lv_name,seg_start_pe,seg_pe_ranges", "--segments")
+        rows = self._report(
+            "lvs", "seg", "vg_name,lv_name,seg_start_pe,seg_pe_ranges", "--segments"
+        )
         found: dict[str, list[Segment]] = {}
         for row in sorted(rows, key=lambda row: int(row["seg_start_pe"])):
             pv, _, extents = row["seg_pe_ranges"].rpartition(":")
@@ -171,9 +173,7 @@ def attached(*images: Images, sector_size: int = 512, read_only: bool = False) -
         shutil.rmtree(folder)
 
 
-def attach(
-    image: str | os.PathLike[str], sector_size: int = 512, read_only: bool = False
-) -> str:
+def attach(image: str | os.PathLike[str], sector_size: int = 512, read_only: bool = False) -> str:
     """Attach one image file and return its loop device."""
     command = ["losetup", "--find", "--show", "--sector-size", str(sector_size)]
     command += ["--read-only"] if read_only else []
@@ -252,7 +252,7 @@ def dump_headers(image: str | os.PathLike[str]) -> dict[str, str]:
     )
     assert done.returncode == 0, f"{done.args}: {done.stdout}{done.stderr}"
     pairs = (line.strip().partition(" ") for line in done.stdout.splitlines())
-    return {field: value for field, _, value in pairs if not value.startswith("at ")}
+    return {field: value for field, _, value in pairs if "." in field and " at " not in value}
 
 
 def _flat(images: Sequence[Images]) -> list[str]:
