@@ -18,11 +18,10 @@ FIRST_RECORD = 4 * SECTOR
 _HEADER = re.compile(rb"XSSM:(\d{1,10}) *:(\d+):(\d+)[ \0]*\Z")
 _LEGACY = b"XSSM"
 _ELEMENT = re.compile(rb"<([a-z_]+)>([^<]*)</\1>")
-_ENTITY = re.compile(r"&(?!amp;|lt;|gt;|quot;|apos;|#\d+;|#x[0-9a-fA-F]+;)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
-_NAMES_LIMIT = 445  # bytes of escaped name and description together (SM MAX_METADATA_LENGTH_SIZE)
-_NAME_LIMIT = 222
+# What XML 1.0 forbids in character data, beside a bare "&" or "<".
+_CONTROLS = bytes(set(range(32)) - {9, 10, 13})
+_FORBIDDEN = ("\ufffe", "\uffff", "]]>")
 
 
 class Record(NamedTuple):
@@ -55,8 +54,7 @@ class Record(NamedTuple):
     @property
     def parsable(self) -> bool:
         """SM's XML parser would take the record."""
-        text = self.raw.decode("utf-8", "replace").replace("\0", "")
-        return _well_formed(text)
+        return _well_formed(self.raw.replace(b"\0", b""))
 
     def replaced(self, **elements: str) -> "Record":
         """Return the record with elements of the second sector set, spaces taking up the slack.
@@ -149,19 +147,19 @@ def _elements(sector: bytes) -> Dict[str, str]:
 
 def _set_element(sector: bytes, name: str, value: str) -> bytes:
     tag = name.encode("ascii")
-    pattern = re.compile(rb"<" + tag + rb">([^<]*)</" + tag + rb">")
-    new = b"<" + tag + b">" + value.encode("utf-8") + b"</" + tag + b">"
-    return _repadded(sector, pattern.sub(lambda _match: new, sector, 1))
+    opening, closing = b"<" + tag + b">", b"</" + tag + b">"
+    before, found, rest = sector.partition(opening)
+    _old, closed, after = rest.partition(closing)
+    if not found or not closed:
+        return sector
+    return _repadded(sector, before + opening + value.encode("utf-8") + closing + after)
 
 
 def _set_name(sector: bytes, name: str) -> Optional[bytes]:
     escaped = name
     for plain, entity in _ESCAPES:
         escaped = escaped.replace(plain, entity)
-    old = _elements(sector)
-    description = len(old.get("name_description", "").encode("utf-8"))
-    size = len(escaped.encode("utf-8"))
-    if size + description > _NAMES_LIMIT and size > _NAME_LIMIT:
+    if b"<name_label>" not in sector or not _is_character_data(escaped):
         return None
     try:
         return _set_element(sector, "name_label", escaped)
@@ -182,8 +180,20 @@ def _unescape(text: str) -> str:
     return text
 
 
-def _well_formed(text: str) -> bool:
-    if _ENTITY.search(text) or _CONTROL.search(text):
+def _well_formed(raw: bytes) -> bool:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
         return False
-    inner = _ELEMENT.sub(b"", text.strip().encode("utf-8"))
-    return inner.replace(b" ", b"") == b"<vdi></vdi>"
+    if not _is_character_data(text):
+        return False
+    inner = _ELEMENT.sub(b"", raw)
+    return b"".join(inner.split()) == b"<vdi></vdi>"
+
+
+def _is_character_data(text: str) -> bool:
+    entities = sum(text.count(entity) for _plain, entity in _ESCAPES)
+    if text.count("&") != entities or any(part in text for part in _FORBIDDEN):
+        return False
+    raw = text.encode("utf-8", "surrogatepass")
+    return len(raw.translate(None, _CONTROLS)) == len(raw)

@@ -5,14 +5,7 @@ every dash of a VG or LV name and joins the two by a single one (libdm, dm_build
 """
 
 import re
-from typing import Callable, NamedTuple, Optional
-
-_HEX = "[0-9a-f]"
-_UUID = "{0}{{8}}-{0}{{4}}-{0}{{4}}-{0}{{4}}-{0}{{12}}".format(_HEX)
-_DOUBLED = _UUID.replace("-", "--").replace("[0--9a--f]", _HEX)
-
-UUID = re.compile(_UUID)
-_WHOLE_UUID = re.compile(_UUID + r"\Z")
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 SR_PREFIX = "VG_XenStorage-"
 FILESYSTEM_PREFIXES = {"XSLocalEXT-": "ext", "XSLocalLargeBlock-": "largeblock"}
@@ -22,17 +15,11 @@ IMAGE_PREFIXES = {"VHD-": "vhd", "LV-": "raw", "QCOW2-": "qcow2"}
 JOURNAL_KINDS = ("inflate", "zero", "relink", "coalesce", "clone", "leaf")
 RESIZE_JOURNAL = "jvhd"
 
-_IMAGE = re.compile(r"(VHD-|LV-|QCOW2-)(OLD_)?({})\Z".format(_UUID))
-_JOURNAL = re.compile(
-    r"({}|{})_({})(?:_(.*))?\Z".format("|".join(JOURNAL_KINDS), RESIZE_JOURNAL, _UUID)
-)
-_CBTLOG = re.compile(r"({})\.cbtlog\Z".format(_UUID))
-_REFERENCE = re.compile(
-    r"VG_XenStorage--(?P<dm_sr>{0})-(?P<dm_kind>VHD|LV|QCOW2)--(?P<dm_old>OLD_)?(?P<dm_vdi>{0})"
-    r"|VG_XenStorage-(?P<sr>{1})/(?P<kind>VHD|LV|QCOW2)-(?P<old>OLD_)?(?P<vdi>{1})".format(
-        _DOUBLED, _UUID
-    )
-)
+_HEX_AND_DASH = "0123456789abcdef-"
+_UUID_LENGTH = 36
+_UUID_SHAPE = (8, 4, 4, 4, 12)
+_DISPLACED = "OLD_"
+_CBTLOG = ".cbtlog"
 
 Rename = Callable[[str], str]  # old uuid -> new uuid
 
@@ -61,29 +48,47 @@ class Reference(NamedTuple):
 
 def is_uuid(text: str) -> bool:
     """Tell whether ``text`` is a uuid as SM writes it: dashed, lower case."""
-    return bool(_WHOLE_UUID.match(text))
+    # Without a regular expression: compiling one is a noticeable part of relun's start-up.
+    return (
+        len(text) == _UUID_LENGTH
+        and not text.strip(_HEX_AND_DASH)
+        and tuple(map(len, text.split("-"))) == _UUID_SHAPE
+    )
 
 
 def parse_volume_name(name: str) -> VolumeName:
     """Classify an LV of a VG_XenStorage VG by its name."""
     if name == "MGT":
         return VolumeName("mgt")
-    match = _IMAGE.match(name)
-    if match:
-        return VolumeName(IMAGE_PREFIXES[match.group(1)], match.group(3), bool(match.group(2)))
-    match = _CBTLOG.match(name)
-    if match:
-        return VolumeName("cbtlog", match.group(1))
-    match = _JOURNAL.match(name)
-    if match:
-        kind = "jvhd" if match.group(1) == RESIZE_JOURNAL else "journal"
-        return VolumeName(kind, match.group(2), False, match.group(1), match.group(3) or "")
-    return VolumeName("unknown")
+    for prefix, kind in IMAGE_PREFIXES.items():
+        if name.startswith(prefix):
+            vdi = name[len(prefix) :]
+            displaced = vdi.startswith(_DISPLACED)
+            if displaced:
+                vdi = vdi[len(_DISPLACED) :]
+            if is_uuid(vdi):
+                return VolumeName(kind, vdi, displaced)
+    if name.endswith(_CBTLOG) and is_uuid(name[: -len(_CBTLOG)]):
+        return VolumeName("cbtlog", name[: -len(_CBTLOG)])
+    return _parse_journal_name(name) or VolumeName("unknown")
+
+
+def _parse_journal_name(name: str) -> Optional[VolumeName]:
+    kind, _underscore, rest = name.partition("_")
+    vdi, value = rest[:_UUID_LENGTH], rest[_UUID_LENGTH:]
+    if not is_uuid(vdi) or value[:1] not in ("", "_"):
+        return None
+    if kind == RESIZE_JOURNAL:
+        return VolumeName("jvhd", vdi, False, kind, value[1:])
+    if kind in JOURNAL_KINDS:
+        return VolumeName("journal", vdi, False, kind, value[1:])
+    return None
 
 
 def rename_uuids(text: str, rename: Rename) -> str:
     """Return ``text`` with every uuid in it renamed."""
-    return UUID.sub(lambda match: rename(match.group()), text)
+    pattern = r"[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}"
+    return re.sub(pattern, lambda match: rename(match.group()), text, flags=re.ASCII)
 
 
 def dm_name(vg_name: str, lv_name: str) -> str:
@@ -93,29 +98,50 @@ def dm_name(vg_name: str, lv_name: str) -> str:
 
 def find_reference(text: str) -> Optional[Reference]:
     """Return the volume a path or dm name refers to, None when it names none."""
-    match = _REFERENCE.search(text)
-    if not match:
-        return None
-    if match.group("dm_sr"):
-        parts = (match.group("dm_sr"), match.group("dm_kind"), match.group("dm_vdi"))
-        sr_uuid, kind, vdi = (part.replace("--", "-") for part in parts)
-        old = match.group("dm_old")
-    else:
-        sr_uuid, kind, vdi = match.group("sr"), match.group("kind"), match.group("vdi")
-        old = match.group("old")
-    return Reference(sr_uuid, kind + "-" + (old or "") + vdi)
+    found = _references(text)
+    return found[0][2] if found else None
 
 
 def rename_references(text: str, rename_sr: Rename, rename_vdi: Rename) -> str:
     """Return ``text`` with every volume reference in it renamed, in the form it has."""
+    parts = []
+    position = 0
+    for start, doubled, old in _references(text):
+        new = Reference(rename_sr(old.sr_uuid), rename_uuids(old.lv_name, rename_vdi))
+        parts += [text[position:start], _written(new, doubled)]
+        position = start + len(_written(old, doubled))
+    return "".join(parts) + text[position:]
 
-    def renamed(match: "re.Match[str]") -> str:
-        reference = find_reference(match.group())
-        assert reference is not None
-        vg_name = SR_PREFIX + rename_sr(reference.sr_uuid)
-        lv_name = rename_uuids(reference.lv_name, rename_vdi)
-        if match.group("dm_sr"):
-            return dm_name(vg_name, lv_name)
-        return vg_name + "/" + lv_name
 
-    return _REFERENCE.sub(renamed, text)
+def _written(reference: Reference, doubled: bool) -> str:
+    vg_name = SR_PREFIX + reference.sr_uuid
+    if doubled:
+        return dm_name(vg_name, reference.lv_name)
+    return vg_name + "/" + reference.lv_name
+
+
+def _references(text: str) -> List[Tuple[int, bool, Reference]]:
+    """Return (position, dashes are doubled, reference) of every reference in ``text``."""
+    found = []
+    start = text.find(SR_PREFIX)
+    while start >= 0:
+        doubled = text.startswith("-", start + len(SR_PREFIX))
+        reference = _reference_at(text[start:], doubled)
+        if reference:
+            found.append((start, doubled, reference))
+        start = text.find(SR_PREFIX, start + 1)
+    return found
+
+
+def _reference_at(text: str, doubled: bool) -> Optional[Reference]:
+    dash, separator = ("--", "-") if doubled else ("-", "/")
+    length = _UUID_LENGTH + 4 * (len(dash) - 1)
+    at = len(SR_PREFIX) - 1 + len(dash)
+    sr_uuid, rest = text[at : at + length].replace(dash, "-"), text[at + length :]
+    for kind in IMAGE_PREFIXES:
+        for prefix in (kind, kind + _DISPLACED):
+            before = separator + prefix.replace("-", dash)
+            vdi = rest[len(before) : len(before) + length].replace(dash, "-")
+            if rest.startswith(before) and is_uuid(vdi) and is_uuid(sr_uuid):
+                return Reference(sr_uuid, prefix + vdi)
+    return None

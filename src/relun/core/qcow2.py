@@ -14,7 +14,7 @@ EXTERNAL_DATA = 1 << 2
 _HEADER = struct.Struct(">4sIQIIQ")
 _MAX_NAME = 1023
 _EXT_END, _EXT_DATA_FILE, _EXT_HIDDEN = 0, 0x44415441, 0x76617465
-_V2_LENGTH = 72
+_V2_LENGTH, _V3_LENGTH = 72, 104
 
 
 class Qcow2Header(NamedTuple):
@@ -34,6 +34,8 @@ def parse_qcow2(head: bytes) -> Qcow2Header:
 
     Raise FormatError (qcow2-header) for a wrong magic, version or size.
     """
+    if len(head) < _V3_LENGTH:
+        raise FormatError("qcow2-header", 0)
     magic, version, offset, size, cluster_bits, virtual_size = _HEADER.unpack_from(head)
     if magic != MAGIC or version not in (2, 3) or not 9 <= cluster_bits <= 21:
         raise FormatError("qcow2-header", 0)
@@ -44,6 +46,10 @@ def parse_qcow2(head: bytes) -> Qcow2Header:
     if version == 3:
         incompatible = struct.unpack_from(">Q", head, 72)[0]
         length = struct.unpack_from(">I", head, 100)[0]
+        if length < _V3_LENGTH:
+            raise FormatError("qcow2-header", 100)
+    if 0 < offset < length:  # the name lies behind the header and its extensions
+        raise FormatError("qcow2-header", 8)
     extensions = _extensions(head, length, offset or cluster_size)
     return Qcow2Header(
         version,

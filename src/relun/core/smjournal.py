@@ -23,7 +23,10 @@ def parse_payload(sector: bytes) -> str:
     length, _space, rest = sector.partition(b" ")
     value = rest[: int(length)] if length.isdigit() and len(length) < 4 else b""
     text = value.decode("latin-1")
-    if not text or not all(is_uuid(part) for part in text.split("_") if part):
+    first, _underscore, second = text.partition("_")
+    if not length.isdigit() or len(text) != int(length) or not is_uuid(first):
+        raise FormatError("journal-payload", 0)
+    if second and not is_uuid(second):
         raise FormatError("journal-payload", 0)
     return text
 

@@ -5,7 +5,7 @@ from the start of the LV. Each class wraps the raw bytes; a ``with_…`` method 
 """
 
 import struct
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple, Union
 
 from relun.core.errors import FormatError
 
@@ -27,7 +27,6 @@ _LOCATORS_AT, _LOCATOR_COUNT = 576, 8
 _LOCATOR = struct.Struct(">4sIIIQ")
 _ENCODINGS = {
     b"MacX": "utf-8",
-    b"MACX": "utf-8",
     b"Mac ": "utf-8",
     b"W2ku": "utf-16-le",
     b"W2ru": "utf-16-le",
@@ -36,7 +35,7 @@ _ENCODINGS = {
 }
 
 
-def checksum(raw: bytes, at: int) -> int:
+def checksum(raw: Union[bytes, bytearray], at: int) -> int:
     """Return the ones' complement of the byte sum, the checksum field itself taken as zero."""
     return ~(sum(raw) - sum(raw[at : at + 4])) & 0xFFFFFFFF
 
@@ -48,8 +47,9 @@ class Footer(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """Cookie and checksum are right."""
-        return self.raw[:8] in (_COOKIE, _POISON) and self._checksum_holds()
+        """Length, cookie and checksum are right."""
+        whole = len(self.raw) == FOOTER_SIZE
+        return whole and self.raw[:8] in (_COOKIE, _POISON) and self._checksum_holds()
 
     @property
     def poisoned(self) -> bool:
@@ -79,7 +79,7 @@ class Footer(NamedTuple):
     @property
     def hidden(self) -> bool:
         """A base copy, not offered to guests."""
-        return self.raw[_HIDDEN_AT] == 1
+        return self.raw[_HIDDEN_AT] != 0
 
     def with_uuid(self, uuid: bytes) -> "Footer":
         """Return the footer with another uuid and a fresh checksum."""
@@ -135,8 +135,7 @@ class Header(NamedTuple):
     @property
     def parent_name(self) -> str:
         """The parent's device-mapper name, empty when there is none."""
-        name = self.raw[_NAME_AT : _NAME_AT + _NAME_SIZE].decode("utf-16-be", "replace")
-        return name.split("\0", 1)[0]
+        return _parent_name(self.raw)
 
     @property
     def bat_offset(self) -> int:
@@ -160,20 +159,37 @@ class Header(NamedTuple):
         return tuple(found)
 
     def with_parent(self, uuid: bytes, name: str) -> "Header":
-        """Return the header naming another parent (name of the same length), checksum renewed."""
+        """Return the header naming another parent, checksum renewed.
+
+        Raise FormatError (vhd-header) for a name of another length: it could not be put in place.
+        """
+        encoded = name.encode("utf-16-be")
+        if len(name) != len(self.parent_name) or len(encoded) > _NAME_SIZE:
+            raise FormatError("vhd-header", HEADER_AT + _NAME_AT)
         raw = bytearray(self.raw)
         raw[40:56] = uuid
-        encoded = name.encode("utf-16-be")
         raw[_NAME_AT : _NAME_AT + len(encoded)] = encoded
         raw[36:40] = struct.pack(">I", checksum(raw, 36))
         return Header(bytes(raw))
 
 
 def parse_header(raw: bytes) -> Header:
-    """Parse a sparse header. Raise FormatError (vhd-header) for a wrong cookie or checksum."""
-    if raw[:8] != _HEADER_COOKIE or _u32(raw, 36) != checksum(raw, 36):
+    """Parse a sparse header.
+
+    Raise FormatError (vhd-header) for a wrong length, cookie or checksum, or a parent name that is
+    no text.
+    """
+    if len(raw) != HEADER_SIZE or raw[:8] != _HEADER_COOKIE or _u32(raw, 36) != checksum(raw, 36):
         raise FormatError("vhd-header", HEADER_AT)
+    try:
+        _parent_name(raw)
+    except UnicodeDecodeError:
+        raise FormatError("vhd-header", HEADER_AT + _NAME_AT) from None
     return Header(raw)
+
+
+def _parent_name(raw: bytes) -> str:
+    return raw[_NAME_AT : _NAME_AT + _NAME_SIZE].decode("utf-16-be").split("\0", 1)[0]
 
 
 def _u32(raw: bytes, at: int) -> int:

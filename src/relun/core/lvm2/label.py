@@ -68,6 +68,8 @@ def find_labels(head: bytes) -> List[Label]:
 
 def parse_label(raw: bytes, sector: int) -> Label:
     """Parse a label sector. Raise FormatError (label-*) when LVM itself would not trust it."""
+    if len(raw) != SECTOR:
+        raise FormatError("label-malformed", sector * SECTOR, sector=sector)
     magic, number, crc, content, kind = _HEADER.unpack_from(raw)
     if magic != _ID or kind != _TYPE or number != sector:
         raise FormatError("label-malformed", sector * SECTOR, sector=sector)
@@ -78,11 +80,11 @@ def parse_label(raw: bytes, sector: int) -> Label:
     position = _AREAS_AT
     data_areas, position = _areas(raw, position, sector)
     metadata_areas, position = _areas(raw, position, sector)
-    version, bootloader_areas = 0, ()  # type: int, Tuple[Area, ...]
-    if position + 8 <= len(raw):
-        version = struct.unpack_from("<I", raw, position)[0]
-        if version:
-            bootloader_areas, position = _areas(raw, position + 8, sector)
+    # The lists end on a pair, so that version and flags always fit before the end of the sector.
+    version = struct.unpack_from("<I", raw, position)[0]
+    bootloader_areas: Tuple[Area, ...] = ()
+    if version:
+        bootloader_areas, position = _areas(raw, position + 8, sector)
     return Label(
         raw,
         sector,

@@ -73,15 +73,14 @@ class MdaHeader(NamedTuple):
         """
         if HEADER_SIZE + size > self.size:
             return None
+        if self.empty:
+            return HEADER_SIZE
         old = self.pieces(self.committed.offset, self.committed.size)
-        last_offset, last_size = old[-1]
-        after = _round_up(last_offset + last_size)
-        candidates = []
-        if after + size <= self.size:
-            candidates.append(after)
-        candidates.append(HEADER_SIZE)
+        after = _round_up(sum(old[-1]))
+        candidates = [HEADER_SIZE]
         if after + HEADER_SIZE < self.size:
-            candidates.append(after)  # wrapped
+            wraps = after + size > self.size
+            candidates.insert(1 if wraps else 0, after)
         for offset in candidates:
             if not _overlap(self.pieces(offset, _round_up(size)), old):
                 return offset
@@ -93,10 +92,12 @@ def parse_mda_header(raw: bytes, start: int, size: int) -> MdaHeader:
 
     Raise FormatError (mda-*) when its CRC, magic, place or text location is wrong.
     """
+    if len(raw) != HEADER_SIZE:
+        raise FormatError("mda-malformed", start)
     crc, magic, version, own_start, own_size = _HEADER.unpack_from(raw)
     if magic != _MAGIC or version != 1:
         raise FormatError("mda-malformed", start)
-    if crc != lvm_crc(raw[4:HEADER_SIZE]):
+    if crc != lvm_crc(raw[4:]):
         raise FormatError("mda-checksum", start)
     if own_start != start or own_size != size:
         raise FormatError("mda-malformed", start)
@@ -113,7 +114,7 @@ def parse_mda_header(raw: bytes, start: int, size: int) -> MdaHeader:
 
 
 def check_text(header: MdaHeader, text: bytes) -> bytes:
-    """Return ``text`` when its CRC is the header's. Raise FormatError (mda-text-checksum) if not."""
+    """Return ``text`` if its CRC is the header's. Raise FormatError (mda-text-checksum) if not."""
     if lvm_crc(text) != header.committed.checksum:
         raise FormatError("mda-text-checksum", header.start + header.committed.offset)
     return text

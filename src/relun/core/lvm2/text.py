@@ -5,18 +5,21 @@ replaced stays byte for byte, comments and spaces included.
 """
 
 import re
-from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from relun.core.errors import FormatError
 
 # One match = the space and comments before a token, and the token. A '#' inside a string is no
-# comment; single-quoted strings know no escapes.
+# comment; single-quoted strings know no escapes. Whatever the bytes, every alternative takes all it
+# can and one of them always matches (a string without its end runs to the end of the text), so that
+# nothing is ever tried twice: the time is linear in the length of the text.
 _TOKEN = re.compile(
-    rb"((?:[ \t\r\n\f\v\0]+|#[^\n]*)*)"
-    rb"(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[{}\[\]=,]|[^\s{}\[\]=,#\"'\0]+|\Z)",
+    rb"([\s\0]*(?:#[^\n]*[\s\0]*)*)"
+    rb"(\"[^\"\\]*(?:\\.?[^\"\\]*)*\"?|'[^']*'?|[{}[\]=,]|[^\s\0{}[\]=,#\"']+|\Z)",
     re.DOTALL,
 )
 _QUOTES = (b'"', b"'")
+_MAX_DIGITS = 20  # 2**64 has that many
 
 
 class Value(NamedTuple):
@@ -33,14 +36,6 @@ class Value(NamedTuple):
         return unquote(self.scalars[0]).decode("latin-1") if self.scalars else ""
 
     @property
-    def number(self) -> int:
-        """The first scalar as an integer. Raise FormatError (text-syntax) if it is none."""
-        try:
-            return int(self.scalars[0])
-        except (ValueError, IndexError):
-            raise FormatError("text-syntax", 0, token=self.text) from None
-
-    @property
     def texts(self) -> Tuple[str, ...]:
         """All scalars as text, unquoted."""
         return tuple(unquote(scalar).decode("latin-1") for scalar in self.scalars)
@@ -51,13 +46,15 @@ class Section(NamedTuple):
 
     name: str
     values: Dict[str, Value]
-    sections: Dict[str, "Section"]  # type: ignore[misc]
+    sections: Dict[str, Any]  # of Section; a forward reference would cost a millisecond at import
     first: int
     last: int
 
     def number(self, key: str, default: int = 0) -> int:
-        """The integer at ``key``."""
-        return self.values[key].number if key in self.values else default
+        """The unsigned integer at ``key``. Raise FormatError (text-value) if it is none."""
+        if key not in self.values:
+            return default
+        return unsigned(key, (self.values[key].scalars or (b"",))[0])
 
     def text(self, key: str) -> str:
         """The string at ``key``, empty when absent."""
@@ -75,9 +72,7 @@ class MetadataText(NamedTuple):
     tokens: Sequence[bytes]
     root: Section
 
-    def render(
-        self, changed: Dict[int, bytes], removed: Sequence[Tuple[int, int]] = ()
-    ) -> bytes:
+    def render(self, changed: Dict[int, bytes], removed: Sequence[Tuple[int, int]] = ()) -> bytes:
         """Return the text with tokens ``changed`` by index and index ranges ``removed``."""
         tokens = list(self.tokens)
         gaps = list(self.gaps)
@@ -92,23 +87,35 @@ class MetadataText(NamedTuple):
 def parse_text(data: bytes) -> MetadataText:
     """Parse a metadata text. Raise FormatError (text-syntax) with the offset of the fault."""
     pairs = _TOKEN.findall(data)
-    while len(pairs) > 1 and not pairs[-2][1]:
-        pairs.pop()  # \Z matches once more after trailing space
+    tail = b""
+    while pairs and not pairs[-1][1]:  # \Z may match twice: after trailing space, and again
+        tail = pairs.pop()[0] + tail
+    pairs.append((tail, b""))
     gaps = [gap for gap, _token in pairs]
     tokens = [token for _gap, token in pairs]
-    length = sum(map(len, gaps)) + sum(map(len, tokens))
-    if length != len(data):
-        raise FormatError("text-syntax", _first_gap(data, pairs), token="?")
-    return MetadataText(gaps, tokens, _Parser(tokens, gaps).section("", 0, len(tokens) - 1))
+    parser = _Parser(tokens, gaps)
+    if not all(map(_terminated, tokens[-2:-1])):
+        raise parser.error(len(tokens) - 2)
+    return MetadataText(gaps, tokens, parser.section("", 0, len(tokens) - 1))
 
 
-def _first_gap(data: bytes, pairs: Sequence[Tuple[bytes, bytes]]) -> int:
-    position = 0
-    for gap, token in pairs:
-        if data[position : position + len(gap) + len(token)] != gap + token:
-            break
-        position += len(gap) + len(token)
-    return position
+def _terminated(token: bytes) -> bool:
+    """Tell whether a token, if it is a string, has its closing quote."""
+    quote_mark = token[:1]
+    if quote_mark not in _QUOTES:
+        return True
+    if len(token) == 1 or token[-1:] != quote_mark:
+        return False
+    inner = token[1:-1]
+    escapes = len(inner) - len(inner.rstrip(b"\\"))
+    return quote_mark == b"'" or escapes % 2 == 0
+
+
+def unsigned(key: str, scalar: bytes) -> int:
+    """Return a scalar as an unsigned integer. Raise FormatError (text-value) if it is none."""
+    if not scalar.isdigit() or len(scalar) > _MAX_DIGITS:
+        raise FormatError("text-value", 0, key=key, value=scalar[:80].decode("latin-1"))
+    return int(scalar)
 
 
 def quote(value: str) -> bytes:
@@ -126,7 +133,10 @@ def unquote(token: bytes) -> bytes:
 
 
 class _Parser:
-    """Recursive descent over the tokens; depth is bounded so that no input can exhaust the stack."""
+    """Recursive descent over the tokens, of bounded depth: no input can exhaust the stack.
+
+    The last token is empty and fits nowhere, so that no look ahead can run over the end.
+    """
 
     MAX_DEPTH = 16
 
@@ -167,13 +177,13 @@ class _Parser:
 
     def key(self, index: int) -> str:
         token = self.tokens[index]
-        if not token or token in b"{}[]=," or token[:1] in _QUOTES or index + 1 >= len(self.tokens):
+        if not token or token in b"{}[]=," or token[:1] in _QUOTES:
             raise self.error(index)
         return token.decode("latin-1")
 
     def value(self, key_index: int) -> Value:
         index = key_index + 2
-        if self.tokens[index : index + 1] == [b"["]:
+        if self.tokens[index] == b"[":
             return self.array(key_index)
         return Value((self.scalar(index),), (index,), key_index, index)
 
@@ -192,7 +202,7 @@ class _Parser:
         return Value(tuple(scalars), tuple(places), key_index, index)
 
     def scalar(self, index: int) -> bytes:
-        token = self.tokens[index] if index < len(self.tokens) else b""
+        token = self.tokens[index]
         if not token or token in b"{}[]=,":
             raise self.error(index)
         return token
@@ -200,5 +210,5 @@ class _Parser:
     def error(self, index: int) -> FormatError:
         before = self.tokens[:index]
         offset = sum(map(len, before)) + sum(map(len, self.gaps[: index + 1]))
-        token = self.tokens[index] if index < len(self.tokens) else b""
-        return FormatError("text-syntax", offset, token=token.decode("latin-1"))
+        token = self.tokens[index][:80].decode("latin-1")
+        return FormatError("text-syntax", offset, token=token)

@@ -7,7 +7,7 @@ sectors of 512 bytes or extents; here everything is bytes unless a name says ext
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from relun.core.errors import FormatError
-from relun.core.lvm2.text import MetadataText, Section, parse_text
+from relun.core.lvm2.text import MetadataText, Section, parse_text, unquote, unsigned
 
 SECTOR = 512
 _MAX_EXTENTS = 1 << 32  # extent counts are 32 bit in LVM
@@ -63,13 +63,14 @@ class VolumeGroup(NamedTuple):
     def runs(self, lv: LogicalVolume, offset: int, length: int) -> Iterator[Tuple[str, int, int]]:
         """Yield (PV name, byte offset on the PV, length) for a byte range of an LV, in order.
 
-        Raise FormatError (lv-range) when the range is not wholly mapped.
+        Raise FormatError (lv-range) when the range is not wholly mapped, or by a segment of a type
+        that says nothing of where its bytes lie.
         """
         end = offset + length
         for segment in lv.segments:
             start = segment.start_extent * self.extent_size
             stop = start + segment.extent_count * self.extent_size
-            while start <= offset < min(stop, end):
+            while segment.stripes and start <= offset < min(stop, end):
                 pv_name, first_extent, within, room = self._chunk(segment, offset - start)
                 take = min(end, stop, offset + room) - offset
                 base = self.pvs[pv_name].pe_start + first_extent * self.extent_size
@@ -147,9 +148,7 @@ def _physical_volume(section: Section) -> PhysicalVolume:
 def _logical_volume(section: Section, extent_size: int) -> LogicalVolume:
     segments = tuple(
         sorted(
-            _segment(part)
-            for name, part in section.sections.items()
-            if name.startswith("segment")
+            _segment(part) for name, part in section.sections.items() if name.startswith("segment")
         )
     )
     extents = sum(segment.extent_count for segment in segments)
@@ -167,11 +166,11 @@ def _logical_volume(section: Section, extent_size: int) -> LogicalVolume:
 def _segment(section: Section) -> Segment:
     parts: List[Tuple[str, int]] = []
     if "stripes" in section.values:
-        flat = section.values["stripes"].texts
+        flat = section.values["stripes"].scalars
+        if len(flat) % 2:
+            raise FormatError("text-value", 0, key="stripes", value=len(flat))
         for name, extent in zip(flat[::2], flat[1::2]):
-            if not extent.isdigit():
-                raise FormatError("text-value", 0, key="stripes", value=extent)
-            parts.append((name, int(extent)))
+            parts.append((unquote(name).decode("latin-1"), unsigned("stripes", extent)))
     count = section.number("extent_count")
     if not 0 < count < _MAX_EXTENTS:
         raise FormatError("text-value", 0, key="extent_count", value=count)
@@ -191,9 +190,7 @@ def _check_stripes(group: VolumeGroup, lv: LogicalVolume) -> None:
             raise FormatError("text-value", 0, key=lv.name + "/start_extent", value=expected)
         expected += segment.extent_count
         several = len(segment.stripes) > 1
-        if several and (
-            segment.stripe_size <= 0 or segment.extent_count % len(segment.stripes)
-        ):
+        if several and (segment.stripe_size <= 0 or segment.extent_count % len(segment.stripes)):
             raise FormatError("text-value", 0, key=lv.name + "/stripe_size", value=0)
         for pv_name, first in segment.stripes:
             used = segment.extent_count // len(segment.stripes)
