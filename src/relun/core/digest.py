@@ -1,0 +1,8 @@
+"""SHA-1, for name-based uuids (RFC 4122) and the journal's digest."""
+
+try:  # the bare C module: loading hashlib takes longer than a whole resign
+    from _sha1 import sha1
+except ImportError:  # pragma: no cover - a build of CPython without it
+    from hashlib import sha1
+
+__all__ = ["sha1"]

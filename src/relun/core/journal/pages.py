@@ -1,0 +1,152 @@
+"""The journal's pages: each holds a slice of the payload and, compressed, the bytes it replaced.
+
+So the old bytes of every page can be had from the page itself, which is what lets undo give back
+even the space that the journal lay in. A page (1 KiB, little endian): magic, page number, length of
+the old bytes' deflate stream (0: they were zeros), length of the slice, CRC-32 of the old bytes,
+CRC-32 of the page with this field zero; the stream; the slice.
+"""
+
+import struct
+import zlib
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
+
+PAGE = 1024
+_MAGIC = b"RLNJ"
+_HEADER = struct.Struct("<4sIHHII")
+_STASH = struct.Struct("<4sIII")  # magic, first page, count, CRC-32 of the rest
+_LENGTH = struct.Struct("<H")
+STASH_SIZE = 1536
+_STASH_MAGIC = b"RLNS"
+CAPACITY = PAGE - _HEADER.size  # payload bytes in a page that replaced zeros
+_ZEROS = bytes(PAGE)
+
+
+class Page(NamedTuple):
+    """A valid page. ``blob`` is the deflate stream of ``old``, empty when ``old`` is zeros."""
+
+    number: int
+    old: bytes
+    blob: bytes
+    slice: bytes
+
+
+class Stash(NamedTuple):
+    """The old bytes of consecutive pages from ``first`` on, kept while these are replaced."""
+
+    first: int
+    old: bytes
+
+
+def pages_needed(length: int) -> int:
+    """Return the number of pages for a payload of ``length`` bytes where zeros lay."""
+    return -(-length // CAPACITY)
+
+
+def build_pages(payload: bytes, old: bytes) -> Optional[List[bytes]]:
+    """Return the pages that carry ``payload`` over the bytes ``old``, None when they do not suffice."""
+    pages: List[bytes] = []
+    position = 0
+    for at in range(0, len(old) - PAGE + 1, PAGE):
+        if position >= len(payload):
+            break
+        blob = _deflated(old[at : at + PAGE])
+        part = payload[position : position + CAPACITY - len(blob)]
+        if len(blob) >= CAPACITY:
+            return None
+        pages.append(_build_page(len(pages), old[at : at + PAGE], blob, part))
+        position += len(part)
+    return pages if position >= len(payload) else None
+
+
+def parse_page(raw: bytes, number: int) -> Optional[Page]:
+    """Return page ``number``, None when these bytes are anything else."""
+    magic, own_number, blob_size, slice_size, old_crc, crc = _HEADER.unpack_from(raw)
+    if magic != _MAGIC or own_number != number or _page_crc(raw) != crc:
+        return None
+    slice_at = _HEADER.size + blob_size
+    blob = raw[_HEADER.size : slice_at]
+    old = _inflated(blob)
+    if len(old) != PAGE or zlib.crc32(old) != old_crc:
+        return None
+    return Page(number, old, blob, raw[slice_at : slice_at + slice_size])
+
+
+def read_payload(region: bytes) -> bytes:
+    """Return the payload of all valid pages up to the first that is not."""
+    slices = []
+    for number, raw in enumerate(split(region)):
+        page = parse_page(raw, number)
+        if page is None:
+            break
+        slices.append(page.slice)
+    return b"".join(slices)
+
+
+def split(region: bytes) -> Iterator[bytes]:
+    """Yield the pages of a region."""
+    for at in range(0, len(region), PAGE):
+        yield region[at : at + PAGE]
+
+
+def batches(pages: Iterable[Page]) -> Iterator[List[Page]]:
+    """Yield runs of consecutive pages whose old bytes the stash holds at once."""
+    batch: List[Page] = []
+    size = _STASH.size
+    for page in pages:
+        needed = _LENGTH.size + len(page.blob)
+        if batch and (size + needed > STASH_SIZE or page.number != batch[-1].number + 1):
+            yield batch
+            batch, size = [], _STASH.size
+        batch.append(page)
+        size += needed
+    if batch:
+        yield batch
+
+
+def pack_stash(batch: Sequence[Page]) -> bytes:
+    """Return the stash that keeps the old bytes of a batch while it is replaced."""
+    body = b"".join(_LENGTH.pack(len(page.blob)) + page.blob for page in batch)
+    return _STASH.pack(_STASH_MAGIC, batch[0].number, len(batch), zlib.crc32(body)) + body
+
+
+def parse_stash(raw: bytes) -> Optional[Stash]:
+    """Return what the stash holds, None when it is empty or torn."""
+    magic, first, count, crc = _STASH.unpack_from(raw)
+    if magic != _STASH_MAGIC or count > STASH_SIZE:
+        return None
+    position = _STASH.size
+    old = []
+    for _page in range(count):
+        if position + _LENGTH.size > len(raw):
+            return None
+        end = position + _LENGTH.size + _LENGTH.unpack_from(raw, position)[0]
+        old.append(_inflated(raw[position + _LENGTH.size : end]))
+        position = end
+    if zlib.crc32(raw[_STASH.size : position]) != crc or any(len(o) != PAGE for o in old):
+        return None
+    return Stash(first, b"".join(old))
+
+
+def _deflated(old: bytes) -> bytes:
+    return b"" if old == _ZEROS else zlib.compress(old, 9)
+
+
+def _inflated(blob: bytes) -> bytes:
+    """Return the page in a stream, nothing when it is damaged."""
+    if not blob:
+        return _ZEROS
+    try:
+        return zlib.decompressobj().decompress(blob, PAGE)
+    except zlib.error:
+        return b""
+
+
+def _build_page(number: int, old: bytes, blob: bytes, part: bytes) -> bytes:
+    fields = (_MAGIC, number, len(blob), len(part), zlib.crc32(old))
+    body = (blob + part).ljust(CAPACITY, b"\0")
+    blank = _HEADER.pack(*fields, 0) + body
+    return _HEADER.pack(*fields, zlib.crc32(blank)) + body
+
+
+def _page_crc(raw: bytes) -> int:
+    return zlib.crc32(raw[: _HEADER.size - 4] + bytes(4) + raw[_HEADER.size :])

@@ -1,0 +1,103 @@
+"""A change as bytes: what the journal's pages carry.
+
+"relun1" and deflate of: the strings old SR, new SR, old pointer; numbers switch, LUNs, seqno; one PV
+uuid and one label edit a LUN; then the edits. Strings and byte strings have a u32 length before them; all
+integers are little endian.
+"""
+
+import struct
+import zlib
+from typing import List, Tuple
+
+from relun.core.edit import Change, Edit
+from relun.core.errors import FormatError
+
+_MAGIC = b"relun1"
+_LIMIT = 256 << 20  # no change is larger; a forged payload could claim anything
+_U32 = struct.Struct("<I")
+_EDIT = struct.Struct("<IQ")
+_COUNTS = struct.Struct("<IIQ")
+
+
+def pack_change(change: Change) -> bytes:
+    """Return the payload."""
+    parts: List[bytes] = []
+    _put(parts, change.old_sr.encode("latin-1"))
+    _put(parts, change.new_sr.encode("latin-1"))
+    _put(parts, change.old_pointer)
+    parts.append(_COUNTS.pack(change.switch, len(change.labels), change.seqno))
+    for pv_uuid in change.pv_uuids:
+        _put(parts, pv_uuid.encode("latin-1"))
+    for edit in change.labels + change.edits:
+        parts.append(_EDIT.pack(edit.device, edit.offset))
+        for field in (edit.what.encode("utf-8"), edit.old, edit.new):
+            _put(parts, field)
+    return _MAGIC + zlib.compress(b"".join(parts), 6)
+
+
+def unpack_change(payload: bytes) -> Change:
+    """Return the change in a payload. Raise FormatError (journal-damaged) when it is no payload."""
+    try:
+        return _unpack(payload)
+    except (struct.error, zlib.error, ValueError) as error:
+        raise FormatError("journal-damaged", 0, reason=str(error)) from error
+
+
+def _unpack(payload: bytes) -> Change:
+    if payload[: len(_MAGIC)] != _MAGIC:
+        raise ValueError("no payload")
+    inflate = zlib.decompressobj()
+    reader = _Reader(inflate.decompress(payload[len(_MAGIC) :], _LIMIT))
+    old_sr, new_sr, old_pointer = reader.text(), reader.text(), reader.field()
+    switch, members, seqno = _COUNTS.unpack(reader.take(_COUNTS.size))
+    pv_uuids = tuple(reader.text() for _member in range(members))
+    edits = []
+    while not reader.at_end:
+        edits.append(reader.edit())
+    if len(edits) < members or not switch < members:
+        raise ValueError("too short")
+    return Change(
+        old_sr,
+        new_sr,
+        switch,
+        pv_uuids,
+        seqno,
+        old_pointer,
+        tuple(edits[:members]),
+        tuple(edits[members:]),
+    )
+
+
+def _put(parts: List[bytes], field: bytes) -> None:
+    parts.append(_U32.pack(len(field)))
+    parts.append(field)
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    @property
+    def at_end(self) -> bool:
+        return self.position == len(self.data)
+
+    def take(self, size: int) -> bytes:
+        end = self.position + size
+        if end > len(self.data):
+            raise ValueError("cut short")
+        part = self.data[self.position : end]
+        self.position = end
+        return part
+
+    def field(self) -> bytes:
+        return self.take(_U32.unpack(self.take(_U32.size))[0])
+
+    def text(self) -> str:
+        return self.field().decode("latin-1")
+
+    def edit(self) -> Edit:
+        device, offset = _EDIT.unpack(self.take(_EDIT.size))
+        what = self.field().decode("utf-8")
+        fields: Tuple[bytes, bytes] = (self.field(), self.field())
+        return Edit(device, offset, fields[0], fields[1], what)

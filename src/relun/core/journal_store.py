@@ -1,0 +1,69 @@
+"""Puts the journal on a LUN and takes it away again, so that every crash leaves a way back.
+
+Where zeros lay: pointer, flush, pages, flush; and back: zeros, flush, pointer, flush. Where old
+bytes lay, pages are first kept in the stash: a few at a time, stash, flush, pages, flush.
+"""
+
+from typing import List, Optional, Sequence
+
+from relun.core.device import Device
+from relun.core.errors import DeviceError
+from relun.core.journal import pages
+from relun.core.journal.marker import POINTER_AT, SECTOR, STASH_AT, Pointer, Region
+
+
+class JournalStore:
+    """The space of one journal on its LUN."""
+
+    def __init__(self, device: Device, region: Region) -> None:
+        self.device = device
+        self.region = region
+
+    def publish(self, pointer: Pointer, built: Sequence[bytes]) -> None:
+        """Write pointer and pages; on return they are durable and read back right."""
+        whole = b"".join(built)
+        self._write(POINTER_AT, pointer.pack())
+        if self.region.zeroed:
+            self._write(self.region.offset, whole)
+        else:
+            for batch in pages.batches(self._valid_pages(whole)):
+                start = batch[0].number * pages.PAGE
+                self._write(STASH_AT, pages.pack_stash(batch))
+                self._put(batch[0].number, whole[start : start + len(batch) * pages.PAGE])
+            self._write(STASH_AT, bytes(pages.STASH_SIZE))
+        if self.device.read(self.region.offset, len(whole)) != whole:
+            raise DeviceError("device-lied", device=self.device.path, offset=self.region.offset)
+
+    def withdraw(self, previous: Optional[Region]) -> None:
+        """Put back what lay under the journal, then the pointer that stood there before.
+
+        Works from any state a crash left, a repeated withdrawal included.
+        """
+        if self.region.zeroed:
+            self._write(self.region.offset, bytes(self.region.size))
+        else:
+            stash = pages.parse_stash(self.device.read(STASH_AT, pages.STASH_SIZE))
+            if stash is not None:  # pages a crash may have torn: before the stash serves others
+                self._put(stash.first, stash.old)
+            whole = self.device.read(self.region.offset, self.region.size)
+            for batch in pages.batches(self._valid_pages(whole)):
+                self._write(STASH_AT, pages.pack_stash(batch))
+                self._put(batch[0].number, b"".join(page.old for page in batch))
+            self._write(STASH_AT, bytes(pages.STASH_SIZE))
+        self.forget(previous)
+
+    def forget(self, previous: Optional[Region]) -> None:
+        """Put back the pointer that stood there before, whatever lies where the journal was."""
+        before = Pointer(previous).pack() if previous else bytes(SECTOR)
+        self._write(POINTER_AT, before)
+
+    def _valid_pages(self, whole: bytes) -> List[pages.Page]:
+        found = [pages.parse_page(raw, number) for number, raw in enumerate(pages.split(whole))]
+        return [page for page in found if page is not None]
+
+    def _put(self, first_page: int, data: bytes) -> None:
+        self._write(self.region.offset + first_page * pages.PAGE, data)
+
+    def _write(self, offset: int, data: bytes) -> None:
+        self.device.write(offset, data)
+        self.device.flush()

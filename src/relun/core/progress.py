@@ -1,0 +1,137 @@
+"""Transactions found on LUNs: interrupted ones, finished ones, and journals that never came to use."""
+
+from typing import Dict, List, Sequence, Tuple
+
+from relun.core.device import Device
+from relun.core.digest import sha1
+from relun.core.edit import Change
+from relun.core.errors import FormatError, Interrupted, Refused
+from relun.core.journal.marker import CLEAR, RESIGN, Marker
+from relun.core.journal.payload import pack_change
+from relun.core.journal_store import JournalStore
+from relun.core.physical import PhysicalLun, read_journal
+from relun.core.repository import Repository
+from relun.core.transaction import Transaction, finish_undo, new_template, refresh
+
+
+def is_forward(repository: Repository) -> bool:
+    """Tell whether what was interrupted is a resign (else an undo)."""
+    return _marker(_switch_lun(repository)).direction == RESIGN
+
+
+def only_clears(repository: Repository) -> bool:
+    """Tell whether an undo is all done but for the journal's space and the label."""
+    return _marker(_switch_lun(repository)).direction == CLEAR
+
+
+def clear(repository: Repository) -> None:
+    """Finish such an undo. Raise Interrupted when that breaks off."""
+    lun = _switch_lun(repository)
+    finish_undo(lun.device, lun.marker_offset, _marker(lun))
+    refresh(lun.device)
+
+
+def resumed(repository: Repository) -> Transaction:
+    """Return the interrupted transaction, ready to go forward or back.
+
+    Raise Interrupted (journal-damaged, members-missing).
+    """
+    lun = _switch_lun(repository)
+    marker = _marker(lun)
+    try:
+        change = read_journal(lun.device, marker.region, marker.digest)
+    except FormatError as error:
+        raise Interrupted("journal-damaged", device=lun.device.path, cause=error) from error
+    missing, devices = _ordered(repository.luns, change)
+    if missing:
+        raise Interrupted("members-missing", device=lun.device.path, missing=missing)
+    return Transaction(devices, change, new_template(change, marker.region, marker.digest))
+
+
+def finished(repository: Repository) -> Transaction:
+    """Return the transaction that made the SR what it is, ready to go back.
+
+    Raise Refused: undo-gone when its journal is no more (LVM wrote over it, or it was sealed),
+    undo-changed when the SR was used since, members-missing.
+    """
+    for lun in repository.luns:
+        if not lun.pointer or lun.pointer.begun:
+            continue
+        try:
+            change = read_journal(lun.device, lun.pointer.region)
+        except FormatError:
+            continue
+        missing, devices = _ordered(repository.luns, change)
+        if missing:
+            raise Refused("members-missing", device=lun.device.path, missing=missing)
+        _expect_unused(devices, change)
+        digest = sha1(pack_change(change)).digest()
+        return Transaction(devices, change, new_template(change, lun.pointer.region, digest))
+    raise Refused("undo-gone", device=repository.luns[0].device.path)
+
+
+def clear_leftover(repository: Repository) -> bool:
+    """Take away a journal whose resign never hid the LUN. Tell whether there was one.
+
+    Only while LVM has written nothing since: later its texts may lie where the journal was, and
+    then the pointer alone goes.
+    """
+    found = False
+    for lun in repository.luns:
+        if not lun.pointer or not lun.pointer.begun:
+            continue
+        found = True
+        untouched = (
+            lun.label is not None
+            and lun.label.pv_uuid == lun.pointer.pv_uuid
+            and repository.vg is not None
+            and repository.vg.seqno & 0xFFFFFFFF == lun.pointer.seqno
+        )
+        store = JournalStore(lun.device, lun.pointer.region)
+        if untouched:
+            store.withdraw(lun.pointer.previous)
+        else:
+            store.forget(lun.pointer.previous)
+    return found
+
+
+def _switch_lun(repository: Repository) -> PhysicalLun:
+    for lun in repository.luns:
+        if lun.marker and lun.marker.is_switch:
+            return lun
+    lun = next(lun for lun in repository.luns if lun.marker)
+    raise Interrupted(
+        "members-missing", device=lun.device.path, missing=[_marker(lun).switch_pv]
+    )
+
+
+def _marker(lun: PhysicalLun) -> Marker:
+    assert lun.marker is not None
+    return lun.marker
+
+
+def _ordered(
+    luns: Sequence[PhysicalLun], change: Change
+) -> Tuple[List[str], List[Device]]:
+    """Return the PV uuids that no LUN stands for, and the devices in the change's order."""
+    found: Dict[int, Device] = {}
+    for lun in luns:
+        for number, label in enumerate(change.labels):
+            present = lun.head[label.offset : label.end]
+            marked = lun.marker is not None and (
+                lun.marker.old_label == label.old and lun.marker.member == number
+            )
+            if marked or present in (label.old, label.new):
+                found[number] = lun.device
+    members = range(len(change.labels))
+    missing = [change.pv_uuids[number] for number in members if number not in found]
+    return missing, [found[number] for number in members if number in found]
+
+
+def _expect_unused(devices: Sequence[Device], change: Change) -> None:
+    for edit in change.edits + change.labels:
+        device = devices[edit.device]
+        if device.read(edit.offset, len(edit.new)) != edit.new:
+            raise Refused(
+                "undo-changed", device=device.path, offset=edit.offset, what=edit.what
+            )

@@ -1,0 +1,1 @@
+"""What changes where: the new bytes of each structure, from the old ones and an Identity."""

@@ -1,0 +1,103 @@
+"""Where the journal goes: ring space that LVM does not use, of one of the LUNs.
+
+Space where zeros lie is preferred: writing there costs one flush, and giving it back one more. A
+ring full of old texts works as well, a page at a time through the stash.
+"""
+
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from relun.core.digest import sha1
+from relun.core.edit import Change, Edit
+from relun.core.errors import Refused
+from relun.core.journal import pages
+from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, Region
+from relun.core.journal.payload import pack_change
+from relun.core.physical import PhysicalLun
+from relun.core.rewrite.lvm import free_ring
+
+_SPARE_PAGES = 8  # a ring full of texts compresses to about a third; retried larger when it does not
+
+
+class Space(NamedTuple):
+    """The journal as it will be written, with the change that it carries."""
+
+    change: Change
+    region: Region
+    pages: Tuple[bytes, ...]
+    digest: bytes  # SHA-1 of the payload
+
+
+def find_space(
+    luns: Sequence[PhysicalLun], change: Change, lvm_edits: Dict[int, List[Edit]]
+) -> Space:
+    """Return where the journal of ``change`` goes.
+
+    Raise Refused (journal-gap, journal-space) when there is no place for it.
+    """
+    occupied = None
+    for number, lun in enumerate(luns):
+        parts = _free_parts(lun, lvm_edits[number])
+        if not parts:
+            continue
+        if not _gap_usable(lun):
+            occupied = occupied or lun
+            continue
+        pointer = lun.head[POINTER_AT : POINTER_AT + SECTOR]
+        final = change._replace(switch=number, old_pointer=pointer)
+        payload = pack_change(final)
+        found: Optional[Tuple[Region, List[bytes]]] = None
+        for part in parts:
+            found = found or _in_zeros(lun, part, payload)
+        for part in parts:
+            found = found or _over_old_bytes(lun, part, payload)
+        if found:
+            return Space(final, found[0], tuple(found[1]), sha1(payload).digest())
+    if occupied:
+        raise Refused("journal-gap", device=occupied.device.path, offset=POINTER_AT)
+    raise Refused("journal-space", device=luns[0].device.path)
+
+
+def _free_parts(lun: PhysicalLun, edits: List[Edit]) -> List[Tuple[int, int]]:
+    found: List[Tuple[int, int]] = []
+    for area in lun.areas:
+        if area.text and not area.header.ignored:
+            found += free_ring(area, edits)
+    return found
+
+
+def _gap_usable(lun: PhysicalLun) -> bool:
+    """The gap before the first area is zero, or holds the pointer of an earlier resign."""
+    begins = [start for start, _size in (lun.label.metadata_areas if lun.label else ())]
+    begins += [start for start, _size in (lun.label.data_areas if lun.label else ())]
+    pointer_free = lun.pointer is not None or not any(lun.head[POINTER_AT : POINTER_AT + SECTOR])
+    return min(begins, default=0) >= GAP_END and pointer_free and not any(lun.stash)
+
+
+def _in_zeros(
+    lun: PhysicalLun, part: Tuple[int, int], payload: bytes
+) -> Optional[Tuple[Region, List[bytes]]]:
+    size = pages.pages_needed(len(payload)) * pages.PAGE
+    offset = (part[1] - size) // SECTOR * SECTOR
+    if offset < part[0] or any(lun.device.read(offset, size)):
+        return None
+    built = pages.build_pages(payload, bytes(size))
+    return (Region(offset, size, True), built) if built else None
+
+
+def _over_old_bytes(
+    lun: PhysicalLun, part: Tuple[int, int], payload: bytes
+) -> Optional[Tuple[Region, List[bytes]]]:
+    room = (part[1] - part[0]) // pages.PAGE
+    count = 2 * pages.pages_needed(len(payload)) + _SPARE_PAGES
+    while True:
+        count = min(count, room)
+        size = count * pages.PAGE
+        offset = (part[1] - size) // SECTOR * SECTOR
+        if offset < part[0]:
+            return None
+        built = pages.build_pages(payload, lun.device.read(offset, size))
+        if built:
+            return Region(offset, len(built) * pages.PAGE, False), built
+        if count == room:
+            return None
+        count *= 2

@@ -1,0 +1,110 @@
+"""What relun does, one function a verb. Each takes the LUNs of one SR as opened devices."""
+
+from typing import Callable, NamedTuple, Optional, Sequence
+
+from relun.core import progress
+from relun.core.device import Device
+from relun.core.errors import Interrupted, Refused
+from relun.core.journal.marker import Pointer
+from relun.core.options import Options
+from relun.core.plan import Plan, build_plan
+from relun.core.repository import IN_PROGRESS, Repository, load
+from relun.core.seal import scrub
+from relun.core.transaction import Transaction, new_template
+
+
+class Outcome(NamedTuple):
+    """What a verb did: ``action`` is resigned, recovered, undone, cleared, sealed or nothing."""
+
+    action: str
+    old_sr: str = ""
+    new_sr: str = ""
+    plan: Optional[Plan] = None  # of a resign
+
+
+def inspect(devices: Sequence[Device]) -> Repository:
+    """Return what the LUNs hold. Raise DeviceError when one cannot be read."""
+    return load(devices)
+
+
+def plan(devices: Sequence[Device], options: Options) -> Plan:
+    """Return what a resign would do. Raise Refused with every reason against it."""
+    return build_plan(load(devices), options)
+
+
+def resign(
+    devices: Sequence[Device], options: Options, cancelled: Callable[[], bool] = lambda: False
+) -> Outcome:
+    """Give the SR on these LUNs a new identity.
+
+    Raise Refused or DeviceError when nothing was changed, Interrupted when ``recover`` must finish.
+    ``cancelled`` is asked until the LUN is hidden; from then on the resign runs to its end.
+    """
+    repository = load(devices)
+    if repository.state == IN_PROGRESS:
+        raise Interrupted("lun-in-progress", device=devices[0].path)
+    if progress.clear_leftover(repository):
+        repository = load(devices)
+    made = build_plan(repository, options)
+    space, change = made.space, made.change
+    template = new_template(change, space.region, space.digest)
+    transaction = Transaction(devices, change, template)
+    pv_uuid = change.pv_uuids[change.switch]
+    begun = Pointer(space.region, True, template.previous, pv_uuid, change.seqno)
+    transaction.begin(space, begun, cancelled)
+    transaction.forward()
+    return Outcome("resigned", change.old_sr, change.new_sr, made)
+
+
+def recover(devices: Sequence[Device]) -> Outcome:
+    """Finish what was interrupted: a resign goes forward, an undo goes back.
+
+    Raise Interrupted when it cannot be finished now: a LUN is missing, the journal is damaged.
+    """
+    repository = load(devices)
+    if repository.state != IN_PROGRESS:
+        return Outcome("nothing", new_sr=repository.sr_uuid)
+    if not progress.is_forward(repository):
+        return _finish_undo(repository)
+    transaction = progress.resumed(repository)
+    transaction.forward()
+    return Outcome("recovered", transaction.change.old_sr, transaction.change.new_sr)
+
+
+def undo(devices: Sequence[Device]) -> Outcome:
+    """Give back the clone byte for byte.
+
+    Raise Refused (undo-gone, undo-changed) when the journal is no more or the SR was used since.
+    """
+    repository = load(devices)
+    if repository.state == IN_PROGRESS:
+        return _finish_undo(repository)
+    if progress.clear_leftover(repository):
+        return Outcome("cleared", new_sr=repository.sr_uuid)
+    if not any(lun.pointer for lun in repository.luns):
+        return Outcome("nothing", new_sr=repository.sr_uuid)
+    transaction = progress.finished(repository)
+    transaction.back()
+    return Outcome("undone", transaction.change.new_sr, transaction.change.old_sr)
+
+
+def seal(devices: Sequence[Device]) -> Outcome:
+    """Scrub relun's journal and LVM's old texts from a resigned SR. There is no undo afterwards."""
+    repository = load(devices)
+    if repository.state == IN_PROGRESS:
+        raise Interrupted("lun-in-progress", device=devices[0].path)
+    if repository.vg is None or len(repository.members) != len(repository.luns):
+        raise Refused("refused", repository.findings, device=devices[0].path)
+    progress.clear_leftover(repository)
+    for lun in load(devices).luns:
+        scrub(lun)
+    return Outcome("sealed", new_sr=repository.sr_uuid)
+
+
+def _finish_undo(repository: Repository) -> Outcome:
+    if progress.only_clears(repository):
+        progress.clear(repository)
+        return Outcome("undone")
+    transaction = progress.resumed(repository)
+    transaction.back()
+    return Outcome("undone", transaction.change.new_sr, transaction.change.old_sr)

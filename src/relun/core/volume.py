@@ -1,0 +1,201 @@
+"""The volumes of an SR: each LV with what its name says and what relun has to know of its content.
+
+``VolumeReader`` maps bytes of an LV to bytes of the LUNs; the ``read_…`` functions parse one kind of
+content each. Nothing here judges: a FormatError becomes a finding in ``repository``.
+"""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from relun.core.device import Device
+from relun.core.errors import FormatError
+from relun.core.lvm2.vg import LogicalVolume, VolumeGroup
+from relun.core.names import Reference, VolumeName, find_reference
+from relun.core.vhd import (
+    FOOTER_SIZE,
+    HEADER_SIZE,
+    TYPE_FIXED,
+    Footer,
+    Header,
+    Locator,
+    parse_header,
+)
+
+SECTOR = 512
+_VHD_HEAD = FOOTER_SIZE + HEADER_SIZE
+_MGT_STEP = 16 * 1024
+_RECORD = 1024
+
+
+class Place(NamedTuple):
+    """A run of bytes on one of the LUNs."""
+
+    device: int
+    offset: int
+    length: int
+
+
+class VhdImage(NamedTuple):
+    """A VHD's metadata. ``copy`` and ``primary`` are the footers as they stand at start and end."""
+
+    copy: Footer
+    primary: Footer
+    header: Header
+    header_offset: int
+    locators: Tuple[Tuple[Locator, bytes], ...]  # with all bytes of the locator's space on disk
+
+    @property
+    def footer(self) -> Footer:
+        """The footer to go by: the copy at the start unless only the primary is good."""
+        return self.copy if self.copy.valid else self.primary
+
+    @property
+    def parent(self) -> Optional[Reference]:
+        """The parent by the header's name, as SM's scan reads it."""
+        return find_reference(self.header.parent_name) if self.header.parent_name else None
+
+
+class Qcow2Image(NamedTuple):
+    """A QCOW2's header fields and its backing path."""
+
+    header: Any  # Qcow2Header
+    backing: str
+    head: bytes  # the first cluster, or as much of it as holds the backing path
+
+    @property
+    def parent(self) -> Optional[Reference]:
+        """The volume that the backing path names."""
+        return find_reference(self.backing) if self.backing else None
+
+
+class Volume(NamedTuple):
+    """An LV. ``content``: VhdImage, Qcow2Image, CbtLog, ResizeJournal, Mgt, a payload sector or None."""
+
+    lv: LogicalVolume
+    name: VolumeName
+    content: Any
+    damaged: bool = False  # the content could not be read
+
+    @property
+    def parent(self) -> Optional[Reference]:
+        """The volume this image is based on."""
+        if isinstance(self.content, (VhdImage, Qcow2Image)):
+            return self.content.parent
+        return None
+
+    @property
+    def virtual_size(self) -> int:
+        """Bytes the guest sees; 0 for what is no image."""
+        if isinstance(self.content, VhdImage):
+            return self.content.footer.virtual_size
+        if isinstance(self.content, Qcow2Image):
+            return int(self.content.header.virtual_size)
+        return self.lv.size if self.name.kind == "raw" else 0
+
+    @property
+    def hidden(self) -> bool:
+        """A base copy, which SM does not offer as a disk."""
+        if isinstance(self.content, VhdImage):
+            return self.content.footer.hidden
+        if isinstance(self.content, Qcow2Image):
+            return bool(self.content.header.hidden)
+        return "hidden" in self.lv.tags
+
+
+class VolumeReader:
+    """Reads LVs through the VG's extent map."""
+
+    def __init__(
+        self, group: VolumeGroup, devices: Sequence[Device], members: Dict[str, int]
+    ) -> None:
+        self.group = group
+        self._devices = devices
+        self._members = members  # PV name -> number of its LUN
+
+    def places(self, lv: LogicalVolume, offset: int, length: int) -> List[Place]:
+        """Return where ``length`` bytes at ``offset`` of an LV lie, in order."""
+        found = []
+        for pv_name, start, size in self.group.runs(lv, offset, length):
+            if pv_name not in self._members:
+                raise FormatError("pv-missing", offset, lv=lv.name, pv=pv_name)
+            found.append(Place(self._members[pv_name], start, size))
+        return found
+
+    def read(self, lv: LogicalVolume, offset: int, length: int) -> bytes:
+        """Return bytes of an LV. Raise FormatError when they lie outside it or its PV."""
+        if offset + length > lv.size:
+            raise FormatError("lv-range", offset, lv=lv.name)
+        parts = []
+        for device, start, size in self.places(lv, offset, length):
+            if start + size > self._devices[device].size:
+                raise FormatError("pv-truncated", start, lv=lv.name)
+            parts.append(self._devices[device].read(start, size))
+        return b"".join(parts)
+
+
+def read_vhd(reader: VolumeReader, lv: LogicalVolume) -> VhdImage:
+    """Read a VHD's metadata. Raise FormatError (vhd-*) when it cannot be trusted."""
+    if lv.size < _VHD_HEAD + FOOTER_SIZE:
+        raise FormatError("vhd-footers", 0, lv=lv.name)
+    head = reader.read(lv, 0, _VHD_HEAD)
+    copy = Footer(head[:FOOTER_SIZE])
+    primary = Footer(reader.read(lv, lv.size - FOOTER_SIZE, FOOTER_SIZE))
+    footer = copy if copy.valid else primary
+    if not footer.valid:
+        raise FormatError("vhd-footers", 0, lv=lv.name)
+    if footer.poisoned:
+        raise FormatError("vhd-poisoned", 0, lv=lv.name)
+    if footer.type == TYPE_FIXED:
+        raise FormatError("vhd-type", 60, lv=lv.name, type=footer.type)
+    at = footer.header_offset
+    raw = head[at : at + HEADER_SIZE] if at == FOOTER_SIZE else reader.read(lv, at, HEADER_SIZE)
+    header = parse_header(raw)
+    locators = tuple(_read_locators(reader, lv, header))
+    return VhdImage(copy, primary, header, at, locators)
+
+
+def _read_locators(
+    reader: VolumeReader, lv: LogicalVolume, header: Header
+) -> List[Tuple[Locator, bytes]]:
+    locators = header.locators()
+    if not locators:
+        return []
+    sizes = [-(-locator.length // SECTOR) * SECTOR for locator in locators]
+    start = min(locator.offset for locator in locators)
+    end = max(locator.offset + size for locator, size in zip(locators, sizes))
+    if end - start <= 16 * SECTOR:  # side by side, as libvhd lays them out: one read
+        block = reader.read(lv, start, end - start)
+        return [
+            (locator, block[locator.offset - start : locator.offset - start + size])
+            for locator, size in zip(locators, sizes)
+        ]
+    return [
+        (locator, reader.read(lv, locator.offset, size)) for locator, size in zip(locators, sizes)
+    ]
+
+
+def read_qcow2(reader: VolumeReader, lv: LogicalVolume) -> Qcow2Image:
+    """Read a QCOW2's metadata. Raise FormatError (qcow2-*)."""
+    from relun.core.qcow2 import parse_qcow2
+
+    head = reader.read(lv, 0, min(lv.size, 64 * 1024))
+    header = parse_qcow2(head)
+    if header.external_data:
+        raise FormatError("qcow2-external-data", 72, lv=lv.name)
+    end = header.backing_offset + header.backing_size
+    if end > len(head):
+        head = reader.read(lv, 0, -(-end // SECTOR) * SECTOR)
+    backing = head[header.backing_offset : end].decode("latin-1")
+    return Qcow2Image(header, backing, head)
+
+
+def read_mgt(reader: VolumeReader, lv: LogicalVolume) -> Any:
+    """Read MGT: what is in use and the stale records behind it. Raise FormatError (mgt-*)."""
+    from relun.core.mgt import FIRST_RECORD, parse_length, parse_mgt
+
+    data = reader.read(lv, 0, min(lv.size, _MGT_STEP))
+    used = parse_length(data[:SECTOR])
+    while len(data) < lv.size and (
+        len(data) < used or b"<" in data[FIRST_RECORD:][-_RECORD:]
+    ):  # records stand without gaps, so one empty slot behind the used part ends them
+        data += reader.read(lv, len(data), min(_MGT_STEP, lv.size - len(data)))
+    return parse_mgt(data)
