@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 # With activation = 0 every command says so; the line is no finding about the devices.
 _EXPECTED = "WARNING: Activation disabled. No device-mapper interaction will be attempted."
+# What LVM2 2.03 says of every label with an extension older than version 2.
+OLD_HEADER = "is using an old PV header, modify the VG to update."
 
 Images = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Row = dict[str, str]
@@ -61,9 +63,10 @@ class Reports(NamedTuple):
 class Lvm:
     """LVM2's commands, limited to ``devices`` (loop devices in the order of their images)."""
 
-    def __init__(self, devices: Sequence[str], folder: str) -> None:
+    def __init__(self, devices: Sequence[str], folder: str, tolerated: Sequence[str] = ()) -> None:
         self.devices = list(devices)
         self.folder = folder
+        self.tolerated = (_EXPECTED, *tolerated)
         accept = ",".join(f'"a|^{re.escape(device)}$|"' for device in devices)
         rules = f'[{accept}{"," if accept else ""}"r|.*|"]'
         self.config = (
@@ -86,7 +89,12 @@ class Lvm:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env=self.environment()
         )
-        return _result(command, done)
+        lines = [
+            line
+            for line in done.stderr.splitlines()
+            if not any(words in line for words in self.tolerated)
+        ]
+        return Result(command, done.returncode, done.stdout, "\n".join(lines))
 
     def must(self, *command: str) -> Result:
         """Run one LVM2 command that has to end with exit code 0."""
@@ -129,11 +137,11 @@ class Lvm:
 
     def pvck(self, device: str) -> Result:
         """Let LVM2 check label and metadata areas of one device."""
-        return self.run("pvck", device)
+        return self.run("pvck", *_label(device), device)
 
     def dump(self, what: str, device: str) -> Result:
         """Return ``pvck --dump headers|metadata|metadata_all|metadata_search``."""
-        return self.run("pvck", "--dump", what, device)
+        return self.run("pvck", "--dump", what, *_label(device), device)
 
     def text(self, vg: str) -> str:
         """Return the volume group's text as vgcfgbackup writes it."""
@@ -155,18 +163,23 @@ class Lvm:
 
 
 @contextlib.contextmanager
-def attached(*images: Images, sector_size: int = 512, read_only: bool = False) -> Iterator[Lvm]:
+def attached(
+    *images: Images,
+    sector_size: int = 512,
+    read_only: bool = False,
+    tolerated: Sequence[str] = (),
+) -> Iterator[Lvm]:
     """Attach image files to loop devices and yield LVM2's tools limited to them; always detach.
 
     ``sector_size`` is the logical block size the device shows; images of LUNs with 4096-byte blocks
-    must be a multiple of it. Needs root.
+    must be a multiple of it. Warnings with words of ``tolerated`` do not count. Needs root.
     """
     folder = tempfile.mkdtemp(prefix="lvm-")
     devices: list[str] = []
     try:
         for image in _flat(images):
             devices.append(attach(image, sector_size, read_only))
-        yield Lvm(devices, folder)
+        yield Lvm(devices, folder, tolerated)
     finally:
         for device in devices:
             detach(device)
@@ -187,15 +200,20 @@ def detach(device: str) -> None:
     subprocess.run(["losetup", "--detach", device], check=True)
 
 
-def clean_side_by_side(original: Images, clone: Images, sector_size: int = 512) -> Reports:
+def clean_side_by_side(
+    original: Images, clone: Images, sector_size: int = 512, tolerated: Sequence[str] = ()
+) -> Reports:
     """Assert that LVM2 sees two separate, clean volume groups; return its reports.
 
     Both sides are attached read-only at the same time. Not one command may utter a warning, no
     device is a duplicate or missing, no uuid or name of a PV, VG or LV occurs twice, and pvck and
-    vgck find nothing.
+    vgck find nothing. ``tolerated``: words of warnings that say nothing of the two sides, such as
+    ``OLD_HEADER`` where the original's label is of an older LVM2.
     """
     sides = [_flat([original]), _flat([clone])]
-    with attached(*sides[0], *sides[1], sector_size=sector_size, read_only=True) as lvm:
+    with attached(
+        *sides[0], *sides[1], sector_size=sector_size, read_only=True, tolerated=tolerated
+    ) as lvm:
         reports = lvm.reports()
         for device in lvm.devices:
             for result in (lvm.pvck(device), lvm.dump("headers", device)):
@@ -220,39 +238,48 @@ def clean_side_by_side(original: Images, clone: Images, sector_size: int = 512) 
     return reports
 
 
+def has_metadata(image: str | os.PathLike[str]) -> bool:
+    """Tell whether the image's label lists a metadata area at all."""
+    return any(field.startswith("mda_header_1.") for field in dump_headers(image))
+
+
 def dump_metadata(image: str | os.PathLike[str]) -> str:
     """Return the VG text of the image's first metadata area as pvck tells it.
 
     Works on a plain file, needs neither root nor a loop device. Raises AssertionError with pvck's
     words when it finds none.
     """
-    command = ("pvck", "--dump", "metadata", os.fspath(image))
-    environment = dict(os.environ, LVM_SYSTEM_DIR="", LVM_SUPPRESS_FD_WARNINGS="1", LC_ALL="C")
-    done = subprocess.run(
-        [*command, "--config", "global { activation=0 } backup { backup=0 archive=0 }"],
-        capture_output=True,
-        check=False,
-        env=environment,
-    )
-    text = done.stdout.decode("latin-1")
-    _, mark, body = text.partition("  ---\n")
-    assert done.returncode == 0 and mark, f"{command}: {text}{done.stderr.decode('latin-1')}"
+    said = _dump("metadata", image)
+    _, mark, body = said.partition("  ---\n")
+    assert mark, f"no metadata on {os.fspath(image)}: {said}"
     return body.rpartition("  ---")[0]
 
 
 def dump_headers(image: str | os.PathLike[str]) -> dict[str, str]:
     """Return ``pvck --dump headers`` of a plain file as field: value (later areas numbered)."""
-    environment = dict(os.environ, LVM_SYSTEM_DIR="", LVM_SUPPRESS_FD_WARNINGS="1", LC_ALL="C")
+    pairs = (line.strip().partition(" ") for line in _dump("headers", image).splitlines())
+    return {field: value for field, _, value in pairs if "." in field and "at " not in value}
+
+
+def _dump(what: str, image: str | os.PathLike[str]) -> str:
+    config = "global { activation=0 } backup { backup=0 archive=0 }"
     done = subprocess.run(
-        ["pvck", "--dump", "headers", os.fspath(image), "--config", "global { activation=0 }"],
+        ["pvck", "--dump", what, *_label(image), os.fspath(image), "--config", config],
         capture_output=True,
-        text=True,
         check=False,
-        env=environment,
+        env=dict(os.environ, LVM_SYSTEM_DIR="", LVM_SUPPRESS_FD_WARNINGS="1", LC_ALL="C"),
     )
-    assert done.returncode == 0, f"{done.args}: {done.stdout}{done.stderr}"
-    pairs = (line.strip().partition(" ") for line in done.stdout.splitlines())
-    return {field: value for field, _, value in pairs if "." in field and " at " not in value}
+    out, err = done.stdout.decode("latin-1"), done.stderr.decode("latin-1")
+    assert done.returncode == 0, f"{done.args}: {out}{err}"
+    return out
+
+
+def _label(device: str | os.PathLike[str]) -> list[str]:
+    """Return pvck's option for a label that is not in sector 1 (pvck does not search)."""
+    with open(device, "rb") as file:
+        sectors = [file.read(512)[:8] for _ in range(4)]
+    found = [number for number, start in enumerate(sectors) if start == b"LABELONE"]
+    return ["--labelsector", str(found[0])] if found and found[0] != 1 else []
 
 
 def _flat(images: Sequence[Images]) -> list[str]:
@@ -263,8 +290,3 @@ def _flat(images: Sequence[Images]) -> list[str]:
         else:
             paths += [os.fspath(part) for part in image]
     return paths
-
-
-def _result(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> Result:
-    lines = [line for line in done.stderr.splitlines() if line.strip() != _EXPECTED]
-    return Result(tuple(command), done.returncode, done.stdout, "\n".join(lines))

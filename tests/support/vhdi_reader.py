@@ -25,7 +25,7 @@ class Volume:
         self._files = files
         self._ranges = ranges
         self._tail = tail  # bytes shown after the end
-        self.length = sum(length for _, _, length in ranges)
+        self.length: int = sum(length for _, _, length in ranges)
         self._position: int = 0
 
     def read(self, size: int | None = None) -> bytes:
