@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 from relun.core.errors import FormatError
 from relun.core.finding import NOTE, REFUSE, WARN, Finding
 from relun.core.lvm2.vg import VolumeGroup
-from relun.core.names import UUID, find_reference, is_uuid
+from relun.core.names import find_reference, find_uuids, is_uuid
 from relun.core.vhd import TYPE_DIFFERENCING
 from relun.core.volume import Qcow2Image, VhdImage, Volume
 
@@ -207,7 +207,7 @@ def _named_by_journals(volumes: Sequence[Volume]) -> Set[str]:
     for volume in volumes:
         if volume.name.journal in ("clone", "leaf"):
             payload = volume.content.decode("latin-1") if volume.content else ""
-            found.update(UUID.findall(volume.lv.name + " " + payload))
+            found.update(find_uuids(volume.lv.name + " " + payload))
     return found
 
 
