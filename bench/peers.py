@@ -1,8 +1,9 @@
-"""What relun is measured against: a bare loop of the same I/O, LVM2's vgimportclone, an interpreter.
+"""What relun is measured against: a bare loop of the same I/O, vgimportclone, an interpreter.
 
 Every measurement leaves its image as it found it (``restore``), and nothing dirty behind.
 """
 
+import mmap
 import os
 import subprocess
 import time
@@ -38,9 +39,16 @@ def resign(path: str) -> Any:
 
 
 def record(path: str) -> tuple[list[Step], Any]:
-    """Resign one LUN and return every call that reached the file, and what the device counted."""
-    steps: list[Step] = []
+    """Resign one LUN; return every call that reached file or node, and what the device counted."""
     device: Any = open_device(path, writable=True)
+    steps: list[Step] = []
+    with device:
+        (_record_blocks if hasattr(device, "_read_blocks") else _record_file)(device, steps)
+        verbs.resign([device], Options(sr_uuid=SR_UUID))
+    return steps, device.traffic
+
+
+def _record_file(device: Any, steps: list[Step]) -> None:
     read, write, flush = device._read, device._write, device._flush
 
     def recorded_read(offset: int, length: int) -> bytes:
@@ -55,14 +63,31 @@ def record(path: str) -> tuple[list[Step], Any]:
         steps.append(Step("flush"))
         flush()
 
-    device._read, device._write, device._flush = recorded_read, recorded_write, recorded_flush
-    with device:
-        verbs.resign([device], Options(sr_uuid=SR_UUID))
-    return steps, device.traffic
+    device._read, device._write = recorded_read, recorded_write
+    device._flush = recorded_flush
+
+
+def _record_blocks(device: Any, steps: list[Step]) -> None:
+    read, write, flush = device._read_blocks, device._write_blocks, device._flush
+
+    def recorded_read(start: int, span: int) -> int:
+        steps.append(Step("read", start, span))
+        return int(read(start, span))
+
+    def recorded_write(start: int, span: int) -> None:
+        steps.append(Step("write", start, span, bytes(device._view[:span])))
+        write(start, span)
+
+    def recorded_flush() -> None:
+        steps.append(Step("flush"))
+        flush()
+
+    device._read_blocks, device._write_blocks = recorded_read, recorded_write
+    device._flush = recorded_flush
 
 
 def replay(path: str, steps: Sequence[Step]) -> None:
-    """Issue the recorded calls with nothing between them."""
+    """Issue the recorded calls on a file with nothing between them."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     for kind, offset, length, data in steps:
         if kind == "read":
@@ -71,6 +96,21 @@ def replay(path: str, steps: Sequence[Step]) -> None:
             os.pwrite(fd, data, offset)
         else:
             os.fsync(fd)
+    os.close(fd)
+
+
+def replay_direct(path: str, steps: Sequence[Step]) -> None:
+    """Issue the recorded calls on a block device, with O_DIRECT through one aligned buffer."""
+    fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
+    with mmap.mmap(-1, max(step.length for step in steps)) as buffer, memoryview(buffer) as view:
+        for kind, offset, length, data in steps:
+            if kind == "read":
+                os.preadv(fd, [view[:length]], offset)
+            elif kind == "write":
+                view[:length] = data
+                os.pwritev(fd, [view[:length]], offset)
+            else:
+                os.fsync(fd)
     os.close(fd)
 
 

@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 import peers  # noqa: E402
 import table  # noqa: E402
+
 from support import builder, golden, lvm  # noqa: E402
 
 PYTHON = str(ROOT / ".venv/bin/python")
@@ -84,30 +85,30 @@ class Bench:
             rows.append(_plain("300 VDIs in-process", str(mine), mine.median, 0.5, " s"))
         pe_start = int(golden.manifest(name)["pvs"][0]["pe_start"])
         with lvm.attached(copy) as tools:
-            # An O_DIRECT writer over the loop device ends in the same file: same restoring.
-            def over_loop() -> float:
-                return ours(tools.devices[0])
+            # Writes over the loop device end in the same file, so the same restoring serves.
+            [device] = tools.devices
+            direct_steps, _ = peers.record(device)
+            peers.restore(copy, original, ranges)
+
+            def direct_loop() -> float:
+                seconds = peers.timed(lambda: peers.replay_direct(device, direct_steps))
+                peers.restore(copy, original, ranges)
+                return seconds
 
             def peer() -> float:
                 seconds = peers.vgimportclone(tools)
                 peers.restore_head(copy, original, pe_start)
                 return seconds
 
-            direct, lvm2 = self.alternating(over_loop, peer)
-        rows.append(
-            table.compare(
-                f"{name}: resign in-process", mine, "vgimportclone process", lvm2, _if(single, 0.5)
-            )
-        )
-        rows.append(
-            table.compare(
-                f"{name}: the same over the loop device",
-                direct,
-                "vgimportclone process",
-                lvm2,
-                _if(single, 0.5),
-            )
-        )
+            lvm2 = self.times(peer)
+            direct, bare_direct = self.alternating(lambda: ours(device), direct_loop)
+        label = f"{name}: resign in-process over a loop device"
+        whole_peer = "vgimportclone process"
+        rows += [
+            table.compare(label, direct, "bare loop over it", bare_direct, _if(single, 2)),
+            table.compare(f"{name}: resign in-process", mine, whole_peer, lvm2, _if(single, 0.5)),
+            table.compare(label, direct, whole_peer, lvm2, _if(single, 0.5)),
+        ]
         if self.command:
             whole = self.times(lambda: self._command(copy, original, ranges))
             rows.append(table.compare(f"{name}: relun process", whole, "vgimportclone", lvm2))
