@@ -80,6 +80,10 @@ class Device:
             raise self._io_error("flush", 0, error) from error
         self.traffic = self.traffic._replace(flushes=self.traffic.flushes + 1)
 
+    def data_ranges(self, start: int, end: int) -> List[Tuple[int, int]]:
+        """Return (start, end) of the parts of a range that may hold anything but zeros."""
+        return [(start, end)]
+
     def refresh_readers(self) -> None:
         """Drop what other readers' caches (udev, blkid) still hold of the old bytes."""
 
@@ -136,19 +140,21 @@ class FileDevice(Device):
     def _flush(self) -> None:
         os.fsync(self._fd)
 
-    def data_ranges(self) -> List[Tuple[int, int]]:
-        """Return (offset, length) of the parts of the file that are not holes."""
+    def data_ranges(self, start: int, end: int) -> List[Tuple[int, int]]:
+        """Return (start, end) of the parts of the file that are not holes."""
         ranges = []
-        position = 0
-        while position < self.size:
+        position = start
+        while position < end:
             try:
-                start = os.lseek(self._fd, position, os.SEEK_DATA)
+                low = os.lseek(self._fd, position, os.SEEK_DATA)
             except OSError as error:
                 if error.errno == errno.ENXIO:  # only holes up to the end
                     break
                 raise self._io_error("seek", position, error) from error
-            position = os.lseek(self._fd, start, os.SEEK_HOLE)
-            ranges.append((start, position - start))
+            if low >= end:
+                break
+            position = min(os.lseek(self._fd, low, os.SEEK_HOLE), end)
+            ranges.append((low, position))
         return ranges
 
     def close(self) -> None:
@@ -166,8 +172,7 @@ class BlockDevice(Device):
     def __init__(self, path: str, fd: int, size: int, block_size: int) -> None:
         super().__init__(path, size, block_size)
         self._file = os.fdopen(fd, "r+b" if _writable(fd) else "rb", buffering=0)
-        self._buffer = mmap.mmap(-1, _DIRECT_BUFFER)
-        self._view = memoryview(self._buffer)
+        self._view = memoryview(mmap.mmap(-1, _DIRECT_BUFFER))
 
     def _read(self, offset: int, length: int) -> bytes:
         parts = []
@@ -220,8 +225,7 @@ class BlockDevice(Device):
             raise self._io_error("BLKFLSBUF", 0, error) from error
 
     def close(self) -> None:
-        self._view.release()
-        self._buffer.close()
+        # The buffer goes with the object: an error on its way up may still hold a part of it.
         self._file.close()
 
 

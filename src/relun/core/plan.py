@@ -38,6 +38,12 @@ def build_plan(repository: Repository, options: Options) -> Plan:
     """Return the plan for a resign. Raise Refused with every finding that forbids it."""
     identity = _identity(repository, options)
     findings = [f for f in repository.findings if not options.lifts(f.code)]
+    if options.drop_snapshots:  # what a pending clone_ or leaf_ will need is not known
+        findings += [
+            f._replace(code="drop-with-journals")
+            for f in repository.findings
+            if f.code == "journal-undo"
+        ]
     if refusals(findings):
         raise Refused("refused", refusals(findings), device=repository.devices[0].path)
     assert repository.vg is not None

@@ -1,16 +1,20 @@
 """What relun does, one function a verb. Each takes the LUNs of one SR as opened devices."""
 
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 from relun.core import progress
+from relun.core.conflicts import Conflict, find_conflicts
 from relun.core.device import Device
 from relun.core.errors import Interrupted, Refused
+from relun.core.finding import Finding
 from relun.core.journal.marker import Pointer
 from relun.core.options import Options
 from relun.core.plan import Plan, build_plan
 from relun.core.repository import IN_PROGRESS, Repository, load
 from relun.core.seal import scrub
+from relun.core.sysfs import BlockNode
 from relun.core.transaction import Transaction, new_template
+from relun.core.verify import check_against, check_soundness
 
 
 class Outcome(NamedTuple):
@@ -99,6 +103,26 @@ def seal(devices: Sequence[Device]) -> Outcome:
     for lun in load(devices).luns:
         scrub(lun)
     return Outcome("sealed", new_sr=repository.sr_uuid)
+
+
+def verify(
+    devices: Sequence[Device], against: Optional[Sequence[Device]] = None
+) -> Tuple[Finding, ...]:
+    """Return what is wrong with a resigned SR, and with ``against`` what leads back to the original.
+
+    Nothing means clean. Raise DeviceError when a LUN cannot be read.
+    """
+    clone = load(devices)
+    if against is None:
+        return tuple(check_soundness(clone))
+    return tuple(check_against(clone, load(against)))
+
+
+def conflicts(
+    found: Sequence[Tuple[Repository, Optional[BlockNode]]],
+) -> Tuple[Conflict, ...]:
+    """Return the PVs that several of these LUNs carry; give each LUN's repository and kernel node."""
+    return find_conflicts(found)
 
 
 def _finish_undo(repository: Repository) -> Outcome:

@@ -4,7 +4,7 @@ A ``Patch`` speaks of bytes of an LV; ``plan`` turns it into edits of the LUNs. 
 guest's data: footers, headers, locators and names only.
 """
 
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from relun.core.identity import Identity
 from relun.core.names import rename_references, rename_uuids
@@ -39,13 +39,23 @@ def wipe_patches(volume: Volume) -> List[Patch]:
         wiped += [(locator.offset, data) for locator, data in content.locators]
     elif isinstance(content, Qcow2Image):
         wiped = [(0, content.head)]
-    elif volume.name.kind == "cbtlog":
-        wiped = [(0, content.raw)]
-    elif isinstance(content, bytes):
-        wiped = [(0, content)]
+    elif content is not None:
+        wiped = [(0, _raw(content))]
     else:
         wiped = []
     return [Patch(offset, old, bytes(len(old)), "dropped volume") for offset, old in wiped]
+
+
+def identity_ranges(volume: Volume) -> List[Tuple[int, int]]:
+    """Return (offset, length) of all bytes of a volume that may hold an id."""
+    if volume.name.kind == "mgt":
+        return [(0, volume.lv.size)]
+    return [(patch.offset, len(patch.old)) for patch in wipe_patches(volume)]
+
+
+def _raw(content: Any) -> bytes:
+    """Return the first sector of a CBT log or journal."""
+    return content if isinstance(content, bytes) else bytes(content.raw)
 
 
 def _none(_volume: Volume, _identity: Identity) -> List[Patch]:
