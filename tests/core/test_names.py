@@ -7,6 +7,7 @@ from relun.core.names import (
     VolumeName,
     dm_name,
     find_reference,
+    find_uuids,
     is_uuid,
     parse_volume_name,
     rename_references,
@@ -120,6 +121,11 @@ def test_every_uuid_in_a_name_is_renamed() -> None:
     assert renamed == "clone_{}_{}_".format(B, C)
     assert rename_uuids("a-VHD-" + A, {A: C}.__getitem__) == "a-VHD-" + C
     assert rename_uuids("MGT", unexpected) == "MGT"
+
+
+def test_every_uuid_in_a_text_is_found() -> None:
+    assert find_uuids("VHD-{}_{}{}-{}".format(A, B, C, B.upper())) == [A, B, C]
+    assert find_uuids("MGT") == []
 
 
 def test_dm_name_is_the_one_in_the_vhd() -> None:
