@@ -14,7 +14,9 @@ help:
 	@echo "make lint    ruff, mypy, layers"
 	@echo "make bench   the figures of the README"
 
+# Compiled each time: start-up time counts, and PYTHONDONTWRITEBYTECODE may be set.
 setup: $(STAMPS)
+	@$(PY) -m compileall -q src
 
 .cache/setup/debian: scripts/debian-packages.txt scripts/setup
 	@scripts/setup debian
@@ -46,11 +48,15 @@ test: lint
 	$(call stage,branch coverage of core)
 	@$(PY) -m coverage report
 	$(call stage,core on $$(.venv36/bin/python -V))
+	@.venv36/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 6))' \
+	    || echo '*** NOT CPython 3.6, which is what dom0 runs: none was found by make setup ***'
 	@.venv36/bin/python -m pytest -q tests/core
-	@if [ -x .venv313/bin/python ]; then \
-	    printf '\n=== core on %s (%(%H:%M:%S)T)\n' "$$(.venv313/bin/python -V)" -1; \
-	    .venv313/bin/python -m pytest -q tests/core; \
-	fi
+	$(call stage,core on Python 3.13)
+	@if [ ! -x .venv313/bin/python ]; then echo '*** no CPython 3.13 found: left out ***'; \
+	elif $(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))'; then \
+	    echo 'done above: all tests ran on it'; \
+	else .venv313/bin/python -m pytest -q tests/core; fi
+	$(call stage,done)
 
 clean:
 	rm -rf .venv .venv36 .venv313 .cache build dist .mypy_cache .pytest_cache .ruff_cache .coverage
