@@ -86,7 +86,7 @@ def read_lv(name: str, lv_name: str, offset: int, length: int) -> bytes:
 
 
 def metadata_text(name: str, area: int = 0) -> bytes:
-    """Return the LVM metadata text of an area, its final NUL included, by the manifest's figures."""
+    """Return the LVM metadata text of an area, its final NUL included, by the manifest."""
     where = manifest(name)["metadata_areas"][area]
     start, size = where["start"], where["size"]
     first = min(where["text_size"], size - where["text_offset"])
