@@ -4,7 +4,8 @@ Source: blktap cbt/cbt-util.c (struct cbt_log_metadata), little endian, no magic
 """
 
 import struct
-from typing import NamedTuple
+
+from relun.core.hints import NamedTuple
 
 HEADER_SIZE = 48
 _ZERO = bytes(16)

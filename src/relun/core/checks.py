@@ -1,9 +1,8 @@
 """What is checked in a VG and its volumes, and the findings that come of it."""
 
-from typing import Dict, List, Optional, Sequence, Set, Tuple
-
 from relun.core.errors import FormatError
 from relun.core.finding import NOTE, REFUSE, WARN, Finding
+from relun.core.hints import Dict, List, Optional, Sequence, Set, Tuple
 from relun.core.lvm2.vg import VolumeGroup
 from relun.core.names import find_reference, find_uuids, is_uuid
 from relun.core.vhd import TYPE_DIFFERENCING
@@ -234,5 +233,3 @@ def _check_record(
     if elements.get("type") in _SPECIAL:
         fields = {"vdi": vdi, "type": elements["type"]}
         findings.append(Finding("vdi-special", NOTE, where, -1, fields))
-
-

@@ -1,8 +1,7 @@
 """Conflicts: which LUNs carry the same PV, which of them is the original, and why one thinks so."""
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
-
 from relun.core.errors import FormatError
+from relun.core.hints import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.physical import PhysicalLun, read_journal
 from relun.core.repository import IN_PROGRESS, Repository
 from relun.core.sysfs import BlockNode
@@ -11,7 +10,7 @@ ORIGINAL, CLONE, UNRESOLVED = "original", "clone", "unresolved"
 
 
 class Copy(NamedTuple):
-    """One of several LUNs with the same PV. ``role``: original, clone, unresolved or in-progress."""
+    """A LUN that has a PV others have too. ``role``: original, clone, unresolved, in-progress."""
 
     path: str
     role: str
@@ -62,9 +61,7 @@ def find_conflicts(
 def _candidate(repository: Repository, node: Optional[BlockNode]) -> Optional[_Candidate]:
     lun = repository.luns[0]
     if lun.marker:
-        return _Candidate(
-            lun.device.path, _hidden_pv(lun), "", "", True, (), False, 0
-        )
+        return _Candidate(lun.device.path, _hidden_pv(lun), "", "", True, (), False, 0)
     if lun.label is None or repository.vg is None:
         return None
     hint = ""
@@ -106,7 +103,9 @@ def _roles(group: Sequence[_Candidate]) -> Tuple[Copy, ...]:
         elif candidate is original:
             copies.append(Copy(candidate.path, ORIGINAL, (reason,)))
         else:
-            copies.append(Copy(candidate.path, CLONE, ("{} is the original".format(original.path),)))
+            copies.append(
+                Copy(candidate.path, CLONE, ("{} is the original".format(original.path),))
+            )
     return tuple(copies)
 
 

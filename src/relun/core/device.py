@@ -11,10 +11,10 @@ import mmap
 import os
 import stat
 import struct
-from typing import Any, List, NamedTuple, Tuple
 
 from relun.core import sysfs
 from relun.core.errors import DeviceError
+from relun.core.hints import Any, List, NamedTuple, Tuple
 
 _BLKSSZGET = 0x1268  # linux/fs.h: logical block size
 _BLKGETSIZE64 = 0x80081272

@@ -1,7 +1,7 @@
 """SHA-1, for name-based uuids (RFC 4122) and the journal's digest."""
 
 try:  # the bare C module: loading hashlib takes longer than a whole resign
-    from _sha1 import sha1
+    from _sha1 import sha1  # type: ignore[import-not-found]
 except ImportError:  # pragma: no cover - a build of CPython without it
     from hashlib import sha1
 

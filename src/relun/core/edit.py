@@ -3,7 +3,7 @@
 A ``Change`` is all that a resign does to a set of LUNs; the journal holds it whole.
 """
 
-from typing import Iterator, List, NamedTuple, Tuple
+from relun.core.hints import Iterator, List, NamedTuple, Tuple
 
 SECTOR = 512
 
@@ -24,7 +24,7 @@ class Edit(NamedTuple):
 
 
 class Change(NamedTuple):
-    """The edits of one resign. ``labels`` are the label sectors by LUN; ``switch`` has the journal."""
+    """The edits of one resign. ``labels``: label sectors by LUN; LUN ``switch`` has the journal."""
 
     old_sr: str
     new_sr: str

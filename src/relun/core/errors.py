@@ -4,7 +4,7 @@ An error carries a code and fields, not sentences; ``words.describe`` turns them
 class says whether the LUN was changed, which is what decides the exit code.
 """
 
-from typing import Any, Iterable, Tuple
+from relun.core.hints import Any, Iterable, Tuple
 
 
 class RelunError(Exception):
@@ -22,7 +22,7 @@ class RelunError(Exception):
 
 
 class FormatError(RelunError):
-    """Bytes that are not what the format says. ``offset`` counts bytes from the structure's start."""
+    """Bytes that are not what the format says. ``offset``: bytes from the structure's start."""
 
     def __init__(self, code: str, offset: int, **fields: Any) -> None:
         super().__init__(code, offset=offset, **fields)
@@ -33,7 +33,7 @@ class DeviceError(RelunError):
     """The device cannot be opened, read or written, or is in use. Nothing was changed."""
 
 
-class Refused(RelunError):
+class Refused(RelunError):  # noqa: N818 - an answer, not an accident
     """relun will not go on, for one or several reasons (findings). Nothing was changed."""
 
     def __init__(self, code: str, findings: Iterable[Any] = (), **fields: Any) -> None:
@@ -41,7 +41,7 @@ class Refused(RelunError):
         self.findings: Tuple[Any, ...] = tuple(findings)
 
 
-class Interrupted(RelunError):
+class Interrupted(RelunError):  # noqa: N818
     """The LUN is in progress: hidden by relun's marker, to be settled by recover or undo."""
 
     changed = True

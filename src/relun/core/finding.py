@@ -3,7 +3,7 @@
 ``catalogue`` says what each code means and what to do about it.
 """
 
-from typing import Any, Dict, Iterable, NamedTuple, Tuple
+from relun.core.hints import Any, Dict, Iterable, NamedTuple, Tuple
 
 REFUSE = "refuse"  # relun will not resign
 WARN = "warn"  # the SR has a fault of its own; a resign keeps it as it is
@@ -11,7 +11,7 @@ NOTE = "note"  # worth knowing
 
 
 class Finding(NamedTuple):
-    """``where`` names the LV, PV or record; ``offset`` counts bytes from the LUN's start, -1: none."""
+    """``where``: the LV, PV or record; ``offset``: bytes from the LUN's start, -1 for none."""
 
     code: str
     severity: str

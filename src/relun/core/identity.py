@@ -5,10 +5,10 @@ below the new SR uuid. An explicit map overrides single ids of any kind.
 """
 
 import os
-from typing import Dict, Mapping, Optional
 
 from relun.core.digest import sha1
 from relun.core.errors import Refused
+from relun.core.hints import Dict, Mapping, Optional
 from relun.core.lvm2.vg import plain_uuid
 from relun.core.names import is_uuid
 
@@ -84,7 +84,7 @@ class Identity:
         return dict(self._given[kind])
 
     def check(self) -> None:
-        """Raise Refused when two ids became one, a new id is an old one, or an override fits none."""
+        """Raise Refused: two ids became one, a new id is an old one, an override fits none."""
         if self._unused:
             raise Refused("map-unused", ids=sorted(self._unused))
         for kind, given in self._given.items():
@@ -117,7 +117,7 @@ class Identity:
 
 
 def check_overrides(overrides: Mapping[str, str]) -> Dict[str, str]:
-    """Return a map of ids with LVM uuids undashed. Raise Refused (map-invalid) for what is no id."""
+    """Return the map, LVM uuids undashed. Raise Refused (map-invalid) for what is no id."""
     checked = {}
     for old, new in overrides.items():
         both_uuids = is_uuid(old) and is_uuid(new)

@@ -4,10 +4,9 @@ Where zeros lay: pointer, flush, pages, flush; and back: zeros, flush, pointer, 
 bytes lay, pages are first kept in the stash: a few at a time, stash, flush, pages, flush.
 """
 
-from typing import List, Optional, Sequence
-
 from relun.core.device import Device
 from relun.core.errors import DeviceError
+from relun.core.hints import List, Optional, Sequence
 from relun.core.journal import pages
 from relun.core.journal.marker import POINTER_AT, SECTOR, STASH_AT, Pointer, Region
 

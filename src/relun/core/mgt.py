@@ -7,9 +7,9 @@ hold half an entity; only uuids are replaced, in place.
 """
 
 import re
-from typing import Dict, NamedTuple, Optional, Tuple
 
 from relun.core.errors import FormatError
+from relun.core.hints import Dict, NamedTuple, Optional, Tuple
 from relun.core.names import is_uuid
 
 SECTOR = 512

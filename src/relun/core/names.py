@@ -5,7 +5,8 @@ every dash of a VG or LV name and joins the two by a single one (libdm, dm_build
 """
 
 import re
-from typing import Callable, List, NamedTuple, Optional, Tuple
+
+from relun.core.hints import Callable, List, NamedTuple, Optional, Tuple
 
 SR_PREFIX = "VG_XenStorage-"
 FILESYSTEM_PREFIXES = {"XSLocalEXT-": "ext", "XSLocalLargeBlock-": "largeblock"}

@@ -1,6 +1,6 @@
 """What the user may ask of a resign."""
 
-from typing import Mapping, NamedTuple
+from relun.core.hints import Mapping, NamedTuple
 
 # Refusals that an option lifts: finding code -> option.
 FORCED_BY = {

@@ -1,12 +1,11 @@
 """The PVs of a set of LUNs: label or marker, metadata areas with their texts, relun's journal."""
 
-from typing import List, NamedTuple, Optional, Tuple
-
 from relun.core.device import Device
 from relun.core.digest import sha1
 from relun.core.edit import Change
 from relun.core.errors import DeviceError, FormatError
 from relun.core.finding import NOTE, REFUSE, WARN, Finding
+from relun.core.hints import List, NamedTuple, Optional, Tuple
 from relun.core.journal import pages
 from relun.core.journal.marker import (
     GAP_END,
@@ -103,9 +102,7 @@ def _read_label(device: Device, head: bytes, findings: List[Finding]) -> Optiona
     return labels[0] if labels else None
 
 
-def _read_areas(
-    device: Device, head: bytes, label: Label, findings: List[Finding]
-) -> List[Area]:
+def _read_areas(device: Device, head: bytes, label: Label, findings: List[Finding]) -> List[Area]:
     areas = []
     for start, size in label.metadata_areas:
         try:

@@ -1,16 +1,15 @@
 """Plan: the complete list of byte edits a resign will make, built before a byte is written."""
 
-from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
-
-from relun.core.rewrite import dropping, images, lvm
 from relun.core.edit import Change, Edit, changed_runs, in_order
 from relun.core.errors import Refused
 from relun.core.finding import Finding, refusals
+from relun.core.hints import Dict, List, NamedTuple, Sequence, Set, Tuple
 from relun.core.identity import Identity, check_overrides, random_uuid
-from relun.core.space import Space, find_space
 from relun.core.names import is_uuid
 from relun.core.options import Options
 from relun.core.repository import Repository
+from relun.core.rewrite import dropping, images, lvm
+from relun.core.space import Space, find_space
 
 
 class Plan(NamedTuple):
@@ -54,12 +53,10 @@ def build_plan(repository: Repository, options: Options) -> Plan:
     name = repository.vg.name.replace(repository.sr_uuid, identity.sr(repository.sr_uuid))
     text = lvm.new_text(repository.vg, identity, dropped, name)
     lvm_edits = {
-        number: lvm.area_edits(number, lun, text)
-        for number, lun in enumerate(repository.luns)
+        number: lvm.area_edits(number, lun, text) for number, lun in enumerate(repository.luns)
     }
     labels = tuple(
-        lvm.label_edit(number, lun, identity)
-        for number, lun in enumerate(repository.luns)
+        lvm.label_edit(number, lun, identity) for number, lun in enumerate(repository.luns)
     )
     identity.check()
     edits += [run for found in lvm_edits.values() for edit in found for run in changed_runs(edit)]
@@ -74,9 +71,7 @@ def build_plan(repository: Repository, options: Options) -> Plan:
         in_order(edits),
     )
     space = find_space(repository.luns, change, lvm_edits)
-    return Plan(
-        repository, identity, space.change, space, tuple(sorted(dropped)), tuple(findings)
-    )
+    return Plan(repository, identity, space.change, space, tuple(sorted(dropped)), tuple(findings))
 
 
 def _identity(repository: Repository, options: Options) -> Identity:
@@ -136,5 +131,3 @@ def _mgt_patches(
     patches = rewrite.patches(gone)
     findings += rewrite.findings
     return patches
-
-

@@ -1,11 +1,10 @@
-"""Transactions found on LUNs: interrupted ones, finished ones, and journals that never came to use."""
-
-from typing import Dict, List, Sequence, Tuple
+"""Transactions found on LUNs: interrupted, finished, and journals that never came to use."""
 
 from relun.core.device import Device
 from relun.core.digest import sha1
 from relun.core.edit import Change
 from relun.core.errors import FormatError, Interrupted, Refused
+from relun.core.hints import Dict, List, Sequence, Tuple
 from relun.core.journal.marker import CLEAR, RESIGN, Marker
 from relun.core.journal.payload import pack_change
 from relun.core.journal_store import JournalStore
@@ -100,9 +99,7 @@ def _switch_lun(repository: Repository) -> PhysicalLun:
         if lun.marker and lun.marker.is_switch:
             return lun
     lun = next(lun for lun in repository.luns if lun.marker)
-    raise Interrupted(
-        "members-missing", device=lun.device.path, missing=[_marker(lun).switch_pv]
-    )
+    raise Interrupted("members-missing", device=lun.device.path, missing=[_marker(lun).switch_pv])
 
 
 def _marker(lun: PhysicalLun) -> Marker:
@@ -110,9 +107,7 @@ def _marker(lun: PhysicalLun) -> Marker:
     return lun.marker
 
 
-def _ordered(
-    luns: Sequence[PhysicalLun], change: Change
-) -> Tuple[List[str], List[Device]]:
+def _ordered(luns: Sequence[PhysicalLun], change: Change) -> Tuple[List[str], List[Device]]:
     """Return the PV uuids that no LUN stands for, and the devices in the change's order."""
     found: Dict[int, Device] = {}
     for lun in luns:
@@ -132,6 +127,4 @@ def _expect_unused(devices: Sequence[Device], change: Change) -> None:
     for edit in change.edits + change.labels:
         device = devices[edit.device]
         if device.read(edit.offset, len(edit.new)) != edit.new:
-            raise Refused(
-                "undo-changed", device=device.path, offset=edit.offset, what=edit.what
-            )
+            raise Refused("undo-changed", device=device.path, offset=edit.offset, what=edit.what)

@@ -5,9 +5,9 @@ qcow2util. All integers are big endian. There is no checksum and no uuid.
 """
 
 import struct
-from typing import Dict, NamedTuple
 
 from relun.core.errors import FormatError
+from relun.core.hints import Dict, NamedTuple
 
 MAGIC = b"QFI\xfb"
 EXTERNAL_DATA = 1 << 2

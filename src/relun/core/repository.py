@@ -4,12 +4,11 @@
 ``inspect`` can show a damaged LUN and ``plan`` can say everything that stands in its way at once.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
-
 from relun.core import checks
 from relun.core.device import Device
 from relun.core.errors import FormatError
 from relun.core.finding import REFUSE, WARN, Finding
+from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import DIRECTIONS
 from relun.core.lvm2.vg import LogicalVolume, VolumeGroup, parse_vg
 from relun.core.names import FILESYSTEM_PREFIXES, SR_PREFIX, is_uuid, parse_volume_name
@@ -109,9 +108,7 @@ def _in_progress(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Repo
     return Repository(luns, HIDDEN, IN_PROGRESS, sr_uuid, None, {}, (), tuple(findings))
 
 
-def _volume_group(
-    luns: Tuple[PhysicalLun, ...], findings: List[Finding]
-) -> Optional[VolumeGroup]:
+def _volume_group(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Optional[VolumeGroup]:
     """Return the VG of the newest text; note stale ones, refuse a second VG."""
     groups: Dict[bytes, VolumeGroup] = {}
     for lun in luns:
@@ -236,13 +233,15 @@ def _without_group(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Re
         start = luns[0].device.read(0, min(luns[0].device.size, 128 * 1024))
         filesystem = checks.filesystem(start)
         kind = FOREIGN if filesystem or start.strip(b"\0") else EMPTY
-        code = "sr-gfs2" if filesystem == "gfs2" else "lun-foreign" if kind == FOREIGN else "lun-empty"
+        code = (
+            "sr-gfs2" if filesystem == "gfs2" else "lun-foreign" if kind == FOREIGN else "lun-empty"
+        )
         findings.append(Finding(code, REFUSE, path, -1, {"type": filesystem or "unknown"}))
     return Repository(luns, kind, ORIGINAL, "", None, {}, (), tuple(findings), filesystem)
 
 
 def _state(luns: Tuple[PhysicalLun, ...]) -> str:
-    """Return DONE when relun's journal on one of the LUNs tells of the resign that made these ids."""
+    """Return DONE when relun's journal on a LUN tells of the resign that made these ids."""
     for lun in luns:
         if lun.pointer and not lun.pointer.begun and lun.label:
             try:
@@ -252,5 +251,3 @@ def _state(luns: Tuple[PhysicalLun, ...]) -> str:
             if any(lun.head[edit.offset : edit.end] == edit.new for edit in change.labels):
                 return DONE
     return ORIGINAL
-
-

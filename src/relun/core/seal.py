@@ -1,8 +1,7 @@
-"""Seal: no old id stays on a resigned LUN, in relun's journal or in LVM's old texts. No undo after."""
-
-from typing import List, Tuple
+"""Seal: no old id stays in relun's journal or in LVM's old texts. There is no undo after it."""
 
 from relun.core.device import Device
+from relun.core.hints import List, Tuple
 from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, STASH_AT
 from relun.core.physical import Area, PhysicalLun
 
@@ -36,7 +35,7 @@ def stale_parts(area: Area) -> List[Tuple[int, int]]:
     )
     free = []
     position = start + SECTOR
-    for begin, end in used + [(start + size, start + size)]:
+    for begin, end in [*used, (start + size, start + size)]:
         if begin > position:
             free.append((position, begin))
         position = max(position, end)

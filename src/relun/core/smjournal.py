@@ -5,9 +5,9 @@ vhd/lib/libvhd-journal.c.
 """
 
 import struct
-from typing import NamedTuple
 
 from relun.core.errors import FormatError
+from relun.core.hints import NamedTuple
 from relun.core.names import is_uuid
 
 SECTOR = 512

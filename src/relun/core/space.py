@@ -4,18 +4,19 @@ Space where zeros lie is preferred: writing there costs one flush, and giving it
 ring full of old texts works as well, a page at a time through the stash.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
-
 from relun.core.digest import sha1
 from relun.core.edit import Change, Edit
 from relun.core.errors import Refused
+from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal import pages
 from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, Region
 from relun.core.journal.payload import pack_change
 from relun.core.physical import PhysicalLun
 from relun.core.rewrite.lvm import free_ring
 
-_SPARE_PAGES = 8  # a ring full of texts compresses to about a third; retried larger when it does not
+_SPARE_PAGES = (
+    8  # a ring full of texts compresses to about a third; retried larger when it does not
+)
 
 
 class Space(NamedTuple):

@@ -4,7 +4,8 @@ Facts come from sysfs and procfs alone; nothing is run. ``ROOT`` can be replaced
 """
 
 import os
-from typing import List, NamedTuple, Tuple
+
+from relun.core.hints import List, NamedTuple, Tuple
 
 ROOT = "/"
 
@@ -55,7 +56,10 @@ def all_disks() -> List[str]:
     block = os.path.join(ROOT, "sys/block")
     for name in _names(block):
         folder = os.path.join(block, name)
-        if name.startswith(("ram", "zram", "sr", "fd", "nbd")) or _text(folder, "size") in ("", "0"):
+        if name.startswith(("ram", "zram", "sr", "fd", "nbd")) or _text(folder, "size") in (
+            "",
+            "0",
+        ):
             continue
         uuid = _text(folder, "dm", "uuid")
         if name.startswith("dm-") and not uuid.startswith("mpath-"):

@@ -5,11 +5,11 @@ journal's space, put the label back. docs/safety.md says what holds after each s
 """
 
 import os
-from typing import Callable, List, Sequence, Tuple
 
 from relun.core.device import Device
 from relun.core.edit import Change, Edit
 from relun.core.errors import DeviceError, Interrupted, Refused
+from relun.core.hints import Callable, List, Sequence, Tuple
 from relun.core.journal.marker import (
     CLEAR,
     POINTER_AT,
@@ -85,8 +85,10 @@ class Transaction:
     def _new_bytes(self) -> List[Edit]:
         """The change's edits, and the pointer without what only a begun one needs."""
         pointer = Pointer(self.store.region).pack()
-        return list(self.change.edits) + [
-            Edit(self.change.switch, POINTER_AT, self.change.old_pointer, pointer, "relun pointer")
+        old = self.change.old_pointer
+        return [
+            *self.change.edits,
+            Edit(self.change.switch, POINTER_AT, old, pointer, "relun pointer"),
         ]
 
     def _hide(self, direction: int) -> None:
@@ -116,9 +118,7 @@ class Transaction:
 
     def _mark(self, number: int, direction: int) -> None:
         label = self.change.labels[number]
-        marker = self.template._replace(
-            direction=direction, member=number, old_label=label.old
-        )
+        marker = self.template._replace(direction=direction, member=number, old_label=label.old)
         self.devices[number].write(label.offset, marker.pack())
         self.devices[number].flush()
 
@@ -129,9 +129,7 @@ class Transaction:
             self.devices[number].flush()
         for number, offset, data in writes:  # a write that was reported but not stored
             if self.devices[number].read(offset, len(data)) != data:
-                raise DeviceError(
-                    "device-lied", device=self.devices[number].path, offset=offset
-                )
+                raise DeviceError("device-lied", device=self.devices[number].path, offset=offset)
 
     def _write_labels(self, content: Callable[[Edit], bytes]) -> None:
         self._write_members(content)

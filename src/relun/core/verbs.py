@@ -1,12 +1,11 @@
 """What relun does, one function a verb. Each takes the LUNs of one SR as opened devices."""
 
-from typing import Callable, NamedTuple, Optional, Sequence, Tuple
-
 from relun.core import progress
 from relun.core.conflicts import Conflict, find_conflicts
 from relun.core.device import Device
 from relun.core.errors import Interrupted, Refused
 from relun.core.finding import Finding
+from relun.core.hints import Callable, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import Pointer
 from relun.core.options import Options
 from relun.core.plan import Plan, build_plan
@@ -108,9 +107,9 @@ def seal(devices: Sequence[Device]) -> Outcome:
 def verify(
     devices: Sequence[Device], against: Optional[Sequence[Device]] = None
 ) -> Tuple[Finding, ...]:
-    """Return what is wrong with a resigned SR, and with ``against`` what leads back to the original.
+    """Return what is wrong with a resigned SR, and with ``against`` what leads back to it.
 
-    Nothing means clean. Raise DeviceError when a LUN cannot be read.
+    ``against`` are the original's LUNs. Raise DeviceError when a LUN cannot be read.
     """
     clone = load(devices)
     if against is None:
@@ -121,7 +120,7 @@ def verify(
 def conflicts(
     found: Sequence[Tuple[Repository, Optional[BlockNode]]],
 ) -> Tuple[Conflict, ...]:
-    """Return the PVs that several of these LUNs carry; give each LUN's repository and kernel node."""
+    """Return the PVs that several of these LUNs carry, each given as repository and kernel node."""
     return find_conflicts(found)
 
 

@@ -1,11 +1,10 @@
 """Verify: is a resigned SR sound, and does nothing in it lead back to the original?"""
 
-from typing import Dict, Iterator, List, Sequence, Tuple
-
 from relun.core.device import Device
 from relun.core.edit import Edit
 from relun.core.errors import FormatError
 from relun.core.finding import NOTE, REFUSE, Finding
+from relun.core.hints import Dict, Iterator, List, Sequence, Tuple
 from relun.core.identity import pack_uuid
 from relun.core.journal.marker import GAP_END
 from relun.core.lvm2.vg import shown_uuid
@@ -90,7 +89,7 @@ def _plain(data: bytes) -> bytes:
 
 
 def _metadata(clone: Repository) -> Iterator[Tuple[str, int, bytes]]:
-    """Yield (where, LUN offset, bytes) of everything that may hold an id, journals of relun apart."""
+    """Yield (where, LUN offset, bytes) of all that may hold an id, relun's journal apart."""
     for lun in clone.luns:
         yield lun.device.path, 0, lun.head[: GAP_END // 2]
         for area in lun.areas:

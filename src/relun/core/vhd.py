@@ -5,9 +5,9 @@ from the start of the LV. Each class wraps the raw bytes; a ``with_…`` method 
 """
 
 import struct
-from typing import List, NamedTuple, Tuple, Union
 
 from relun.core.errors import FormatError
+from relun.core.hints import List, NamedTuple, Tuple, Union
 
 FOOTER_SIZE = 512
 HEADER_SIZE = 1024

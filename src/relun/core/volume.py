@@ -1,13 +1,12 @@
-"""The volumes of an SR: each LV with what its name says and what relun has to know of its content.
+"""The volumes of an SR: each LV with what its name says and what relun must know of its content.
 
-``VolumeReader`` maps bytes of an LV to bytes of the LUNs; the ``read_…`` functions parse one kind of
-content each. Nothing here judges: a FormatError becomes a finding in ``repository``.
+``VolumeReader`` maps bytes of an LV to bytes of the LUNs; each ``read_…`` function parses one kind
+of content. Nothing here judges: a FormatError becomes a finding in ``repository``.
 """
-
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from relun.core.device import Device
 from relun.core.errors import FormatError
+from relun.core.hints import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.lvm2.vg import LogicalVolume, VolumeGroup
 from relun.core.names import Reference, VolumeName, find_reference
 from relun.core.vhd import (
@@ -68,7 +67,7 @@ class Qcow2Image(NamedTuple):
 
 
 class Volume(NamedTuple):
-    """An LV. ``content``: VhdImage, Qcow2Image, CbtLog, ResizeJournal, Mgt, a payload sector or None."""
+    """An LV. ``content``: VhdImage, Qcow2Image, CbtLog, ResizeJournal, Mgt, bytes or None."""
 
     lv: LogicalVolume
     name: VolumeName

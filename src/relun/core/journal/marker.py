@@ -6,7 +6,8 @@ All integers are little endian.
 
 import struct
 import zlib
-from typing import NamedTuple, Optional
+
+from relun.core.hints import NamedTuple, Optional
 
 SECTOR = 512
 POINTER_AT = 2048
@@ -26,7 +27,9 @@ _MARKER_TEXT = (
     'undo") on it. Journal at byte {}, {} bytes.\n'
 )
 _POINTER_MAGIC = b"RELUN JOURNAL AT "
-_POINTER_TEXT = 'RELUN JOURNAL AT byte {}, {} bytes. "relun undo" needs it, "relun seal" removes it.\n'
+_POINTER_TEXT = (
+    'RELUN JOURNAL AT byte {}, {} bytes. "relun undo" needs it, "relun seal" removes it.\n'
+)
 _REGION = struct.Struct("<QIB")  # offset, size, flags
 _ZEROED, _PRESENT = 1, 2
 _MARKER = struct.Struct("<BBBB8s20s13s13s32sH")
@@ -67,7 +70,7 @@ class Pointer(NamedTuple):
 
 
 class Marker(NamedTuple):
-    """``member`` counts the LUNs of the VG; the one with ``member`` = ``switch`` has the journal."""
+    """``member``: number of the LUN in its VG; the one numbered ``switch`` has the journal."""
 
     direction: int
     member: int

@@ -8,7 +8,8 @@ CRC-32 of the page with this field zero; the stream; the slice.
 
 import struct
 import zlib
-from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
+
+from relun.core.hints import Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 PAGE = 1024
 _MAGIC = b"RLNJ"
@@ -43,7 +44,7 @@ def pages_needed(length: int) -> int:
 
 
 def build_pages(payload: bytes, old: bytes) -> Optional[List[bytes]]:
-    """Return the pages that carry ``payload`` over the bytes ``old``, None when they do not suffice."""
+    """Return the pages that carry ``payload`` over the bytes ``old``, None without room."""
     pages: List[bytes] = []
     position = 0
     for at in range(0, len(old) - PAGE + 1, PAGE):

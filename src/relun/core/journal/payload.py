@@ -1,16 +1,16 @@
 """A change as bytes: what the journal's pages carry.
 
-"relun1" and deflate of: the strings old SR, new SR, old pointer; numbers switch, LUNs, seqno; one PV
-uuid and one label edit a LUN; then the edits. Strings and byte strings have a u32 length before them; all
-integers are little endian.
+"relun1" and deflate of: the strings old SR, new SR, old pointer; numbers switch, LUNs, seqno; one
+PV uuid and one label edit a LUN; then the edits. Strings and byte strings have a u32 length before
+them; all integers are little endian.
 """
 
 import struct
 import zlib
-from typing import List, Tuple
 
 from relun.core.edit import Change, Edit
 from relun.core.errors import FormatError
+from relun.core.hints import List, Tuple
 
 _MAGIC = b"relun1"
 _LIMIT = 256 << 20  # no change is larger; a forged payload could claim anything

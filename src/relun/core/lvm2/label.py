@@ -5,9 +5,9 @@ pv_header_extension). All integers are little endian.
 """
 
 import struct
-from typing import List, NamedTuple, Tuple
 
 from relun.core.errors import FormatError
+from relun.core.hints import List, NamedTuple, Tuple
 from relun.core.lvm2.checksum import lvm_crc
 
 SECTOR = 512

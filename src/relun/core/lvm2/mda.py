@@ -5,9 +5,9 @@ little endian; text offsets are relative to the start of the area.
 """
 
 import struct
-from typing import NamedTuple, Optional, Tuple
 
 from relun.core.errors import FormatError
+from relun.core.hints import NamedTuple, Optional, Tuple
 from relun.core.lvm2.checksum import lvm_crc
 
 HEADER_SIZE = 512

@@ -5,9 +5,9 @@ replaced stays byte for byte, comments and spaces included.
 """
 
 import re
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from relun.core.errors import FormatError
+from relun.core.hints import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 # One match = the space and comments before a token, and the token. A '#' inside a string is no
 # comment; single-quoted strings know no escapes. Whatever the bytes, every alternative takes all it

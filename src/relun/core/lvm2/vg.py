@@ -4,9 +4,8 @@ Source of the fields: lvm2 lib/format_text/export.c and import_vsn1.c. Sizes in 
 sectors of 512 bytes or extents; here everything is bytes unless a name says extents.
 """
 
-from typing import Dict, Iterator, List, NamedTuple, Tuple
-
 from relun.core.errors import FormatError
+from relun.core.hints import Dict, Iterator, List, NamedTuple, Tuple
 from relun.core.lvm2.text import MetadataText, Section, parse_text, unquote, unsigned
 
 SECTOR = 512

@@ -1,7 +1,6 @@
 """Which volumes go when snapshots or CBT logs are dropped."""
 
-from typing import Dict, Iterable, Optional, Set
-
+from relun.core.hints import Dict, Iterable, Optional, Set
 from relun.core.options import Options
 from relun.core.repository import Repository
 from relun.core.volume import Volume

@@ -4,8 +4,7 @@ A ``Patch`` speaks of bytes of an LV; ``plan`` turns it into edits of the LUNs. 
 guest's data: footers, headers, locators and names only.
 """
 
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
-
+from relun.core.hints import Any, Callable, Dict, List, NamedTuple, Tuple
 from relun.core.identity import Identity
 from relun.core.names import rename_references, rename_uuids
 from relun.core.vhd import Locator

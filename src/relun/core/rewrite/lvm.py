@@ -3,10 +3,9 @@
 Only tokens that hold an id are replaced, in place; everything else of the text stays byte for byte.
 """
 
-from typing import Dict, List, Sequence, Set, Tuple
-
 from relun.core.edit import SECTOR, Edit
 from relun.core.errors import Refused
+from relun.core.hints import Dict, List, Sequence, Set, Tuple
 from relun.core.identity import Identity
 from relun.core.lvm2.text import Section, quote
 from relun.core.lvm2.vg import VolumeGroup, plain_uuid, shown_uuid
@@ -14,9 +13,7 @@ from relun.core.names import rename_uuids
 from relun.core.physical import Area, PhysicalLun
 
 
-def new_text(
-    group: VolumeGroup, identity: Identity, dropped: Set[str], new_name: str
-) -> bytes:
+def new_text(group: VolumeGroup, identity: Identity, dropped: Set[str], new_name: str) -> bytes:
     """Return the VG's next text, with its final NUL."""
     changed: Dict[int, bytes] = {}
     removed: List[Tuple[int, int]] = []
@@ -101,7 +98,7 @@ def free_ring(area: Area, edits: Sequence[Edit]) -> List[Tuple[int, int]]:
     used += [(edit.offset, edit.end) for edit in inside]
     free = []
     position = start + SECTOR
-    for begin, end in sorted(used) + [(start + size, start + size)]:
+    for begin, end in [*sorted(used), (start + size, start + size)]:
         if begin > position:
             free.append((position, begin))
         position = max(position, end)

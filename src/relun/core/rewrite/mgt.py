@@ -4,9 +4,8 @@ Nothing but the named elements changes. ``metadata_of_pool`` is emptied: with it
 would capture the pool's disaster-recovery replication (xapi looks at it when an SR is plugged).
 """
 
-from typing import Dict, List, Sequence, Set
-
 from relun.core.finding import WARN, Finding
+from relun.core.hints import Dict, List, Sequence, Set
 from relun.core.identity import Identity
 from relun.core.mgt import SECTOR, Mgt, Record, references_vdi
 from relun.core.names import is_uuid
