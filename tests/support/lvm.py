@@ -239,8 +239,9 @@ def clean_side_by_side(
 
 
 def has_metadata(image: str | os.PathLike[str]) -> bool:
-    """Tell whether the image's label lists a metadata area at all."""
-    return any(field.startswith("mda_header_1.") for field in dump_headers(image))
+    """Tell whether the image's label lists a metadata area, and one that is not ignored."""
+    flags = dump_headers(image).get("mda_header_1.raw_locn[0].flags")
+    return flags is not None and not int(flags.split()[0], 16) & 1
 
 
 def dump_metadata(image: str | os.PathLike[str]) -> str:
