@@ -6,7 +6,7 @@ bytes lay, pages are first kept in the stash: a few at a time, stash, flush, pag
 
 from relun.core.device import Device
 from relun.core.errors import DeviceError
-from relun.core.hints import List, Optional, Sequence
+from relun.core.hints import Optional
 from relun.core.journal import pages
 from relun.core.journal.marker import POINTER_AT, SECTOR, STASH_AT, Pointer, Region
 
@@ -18,14 +18,13 @@ class JournalStore:
         self.device = device
         self.region = region
 
-    def publish(self, pointer: Pointer, built: Sequence[bytes]) -> None:
-        """Write pointer and pages; on return they are durable and read back right."""
-        whole = b"".join(built)
+    def publish(self, pointer: Pointer, whole: bytes) -> None:
+        """Write pointer and region; on return they are durable and read back right."""
         self._write(POINTER_AT, pointer.pack())
         if self.region.zeroed:
             self._write(self.region.offset, whole)
         else:
-            for batch in pages.batches(self._valid_pages(whole)):
+            for batch in pages.batches(pages.parse_pages(whole, self.region.tag)):
                 start = batch[0].number * pages.PAGE
                 self._write(STASH_AT, pages.pack_stash(batch))
                 self._put(batch[0].number, whole[start : start + len(batch) * pages.PAGE])
@@ -45,7 +44,7 @@ class JournalStore:
             if stash is not None:  # pages a crash may have torn: before the stash serves others
                 self._put(stash.first, stash.old)
             whole = self.device.read(self.region.offset, self.region.size)
-            for batch in pages.batches(self._valid_pages(whole)):
+            for batch in pages.batches(pages.parse_pages(whole, self.region.tag)):
                 self._write(STASH_AT, pages.pack_stash(batch))
                 self._put(batch[0].number, b"".join(page.old for page in batch))
             self._write(STASH_AT, bytes(pages.STASH_SIZE))
@@ -55,10 +54,6 @@ class JournalStore:
         """Put back the pointer that stood there before, whatever lies where the journal was."""
         before = Pointer(previous).pack() if previous else bytes(SECTOR)
         self._write(POINTER_AT, before)
-
-    def _valid_pages(self, whole: bytes) -> List[pages.Page]:
-        found = [pages.parse_page(raw, number) for number, raw in enumerate(pages.split(whole))]
-        return [page for page in found if page is not None]
 
     def _put(self, first_page: int, data: bytes) -> None:
         self._write(self.region.offset + first_page * pages.PAGE, data)

@@ -81,7 +81,7 @@ def read_journal(device: Device, region: Region, digest: bytes = b"") -> Change:
     Raise FormatError (journal-damaged) when it is not whole, or not the one of ``digest`` (SHA-1).
     """
     try:
-        payload = pages.read_payload(device.read(region.offset, region.size))
+        payload = pages.read_payload(device.read(region.offset, region.size), region.tag)
     except DeviceError as error:
         raise FormatError("journal-damaged", region.offset, reason=str(error)) from error
     if digest and sha1(payload).digest() != digest:

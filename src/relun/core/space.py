@@ -9,14 +9,13 @@ from relun.core.edit import Change, Edit
 from relun.core.errors import Refused
 from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal import pages
-from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, Region
+from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, TAG_SIZE, Region
 from relun.core.journal.payload import pack_change
 from relun.core.physical import PhysicalLun
 from relun.core.rewrite.lvm import free_ring
 
-_SPARE_PAGES = (
-    8  # a ring full of texts compresses to about a third; retried larger when it does not
-)
+_SEARCHED = 1 << 20  # bytes at a free part's end where zeros are looked for
+_SPARE_PAGES = 8  # tried first over old texts, which compress to a third; more if they do not
 
 
 class Space(NamedTuple):
@@ -24,7 +23,7 @@ class Space(NamedTuple):
 
     change: Change
     region: Region
-    pages: Tuple[bytes, ...]
+    content: bytes  # of the whole region
     digest: bytes  # SHA-1 of the payload
 
 
@@ -46,13 +45,12 @@ def find_space(
         pointer = lun.head[POINTER_AT : POINTER_AT + SECTOR]
         final = change._replace(switch=number, old_pointer=pointer)
         payload = pack_change(final)
-        found: Optional[Tuple[Region, List[bytes]]] = None
-        for part in parts:
-            found = found or _in_zeros(lun, part, payload)
-        for part in parts:
-            found = found or _over_old_bytes(lun, part, payload)
-        if found:
-            return Space(final, found[0], tuple(found[1]), sha1(payload).digest())
+        digest = sha1(payload).digest()
+        for place in (_in_zeros, _over_old_bytes):
+            for part in parts:
+                found = place(lun, part, payload, digest[:TAG_SIZE])
+                if found:
+                    return Space(final, found[0], found[1], digest)
     if occupied:
         raise Refused("journal-gap", device=occupied.device.path, offset=POINTER_AT)
     raise Refused("journal-space", device=luns[0].device.path)
@@ -75,30 +73,38 @@ def _gap_usable(lun: PhysicalLun) -> bool:
 
 
 def _in_zeros(
-    lun: PhysicalLun, part: Tuple[int, int], payload: bytes
-) -> Optional[Tuple[Region, List[bytes]]]:
+    lun: PhysicalLun, part: Tuple[int, int], payload: bytes, tag: bytes
+) -> Optional[Tuple[Region, bytes]]:
+    """Look at the part's end first, then further back, as far as ``_SEARCHED``."""
     size = pages.pages_needed(len(payload)) * pages.PAGE
-    offset = (part[1] - size) // SECTOR * SECTOR
-    if offset < part[0] or any(lun.device.read(offset, size)):
-        return None
-    built = pages.build_pages(payload, bytes(size))
-    return (Region(offset, size, True), built) if built else None
+    end = part[1] // SECTOR * SECTOR
+    for searched in (0, _SEARCHED):
+        start = max(part[0], end - size - searched)
+        at = lun.device.read(start, end - start).rfind(
+            bytes(size + SECTOR - 1 if searched else size)
+        )
+        if at >= 0:
+            offset = -(-(start + at) // SECTOR) * SECTOR
+            content = pages.build_pages(payload, bytes(size), tag)
+            return (Region(offset, size, True, tag), content) if content else None
+    return None
 
 
 def _over_old_bytes(
-    lun: PhysicalLun, part: Tuple[int, int], payload: bytes
-) -> Optional[Tuple[Region, List[bytes]]]:
+    lun: PhysicalLun, part: Tuple[int, int], payload: bytes, tag: bytes
+) -> Optional[Tuple[Region, bytes]]:
     room = (part[1] - part[0]) // pages.PAGE
     count = 2 * pages.pages_needed(len(payload)) + _SPARE_PAGES
-    while True:
+    while room:
         count = min(count, room)
         size = count * pages.PAGE
         offset = (part[1] - size) // SECTOR * SECTOR
         if offset < part[0]:
             return None
-        built = pages.build_pages(payload, lun.device.read(offset, size))
-        if built:
-            return Region(offset, len(built) * pages.PAGE, False), built
+        content = pages.build_pages(payload, lun.device.read(offset, size), tag)
+        if content:
+            return Region(offset, len(content), False, tag), content
         if count == room:
             return None
         count *= 2
+    return None

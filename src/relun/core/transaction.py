@@ -41,7 +41,7 @@ class Transaction:
         """Write the journal. Whatever fails here leaves the LUNs as they were for every reader."""
         try:
             self._expect_labels()
-            self.store.publish(pointer, space.pages)
+            self.store.publish(pointer, space.content)
             self._expect_labels()
             if cancelled():
                 raise Refused("cancelled", device=self.switch_device.path)

@@ -12,6 +12,7 @@ from relun.core.hints import NamedTuple, Optional
 SECTOR = 512
 POINTER_AT = 2048
 STASH_AT = POINTER_AT + SECTOR
+TAG_SIZE = 8
 GAP_END = 4096  # the first metadata area starts here or later
 
 RESIGN = 1  # going forward: the clone gets its new identity
@@ -30,18 +31,22 @@ _POINTER_MAGIC = b"RELUN JOURNAL AT "
 _POINTER_TEXT = (
     'RELUN JOURNAL AT byte {}, {} bytes. "relun undo" needs it, "relun seal" removes it.\n'
 )
-_REGION = struct.Struct("<QIB")  # offset, size, flags
+_REGION = struct.Struct("<QI8sB")  # offset, size, tag, flags
 _ZEROED, _PRESENT = 1, 2
-_MARKER = struct.Struct("<BBBB8s20s13s13s32sH")
-_POINTER = struct.Struct("<13sB13s32sI")
+_MARKER = struct.Struct("<BBBB8s20s21s21s32sH")
+_POINTER = struct.Struct("<21sB21s32sI")
 
 
 class Region(NamedTuple):
-    """Where a journal lies: bytes on its LUN. ``zeroed``: nothing but zeros lay there before."""
+    """Where a journal lies: bytes on its LUN. ``zeroed``: nothing but zeros lay there before.
+
+    ``tag`` (8 bytes) stands in each of its pages, so that no other journal's page is taken for one.
+    """
 
     offset: int
     size: int
     zeroed: bool
+    tag: bytes
 
 
 class Pointer(NamedTuple):
@@ -163,9 +168,10 @@ def _crc_holds(sector: bytes) -> bool:
 def _pack_region(region: Optional[Region]) -> bytes:
     if region is None:
         return bytes(_REGION.size)
-    return _REGION.pack(region.offset, region.size, _PRESENT | (_ZEROED if region.zeroed else 0))
+    flags = _PRESENT | (_ZEROED if region.zeroed else 0)
+    return _REGION.pack(region.offset, region.size, region.tag, flags)
 
 
 def _unpack_region(raw: bytes) -> Optional[Region]:
-    offset, size, flags = _REGION.unpack(raw)
-    return Region(offset, size, bool(flags & _ZEROED)) if flags & _PRESENT else None
+    offset, size, tag, flags = _REGION.unpack(raw)
+    return Region(offset, size, bool(flags & _ZEROED), tag) if flags & _PRESENT else None

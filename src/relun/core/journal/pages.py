@@ -1,19 +1,20 @@
 """The journal's pages: each holds a slice of the payload and, compressed, the bytes it replaced.
 
 So the old bytes of every page can be had from the page itself, which is what lets undo give back
-even the space that the journal lay in. A page (1 KiB, little endian): magic, page number, length of
-the old bytes' deflate stream (0: they were zeros), length of the slice, CRC-32 of the old bytes,
-CRC-32 of the page with this field zero; the stream; the slice.
+even the space that the journal lay in. A page (1 KiB, little endian): magic, the journal's tag,
+page number, length of the old bytes' deflate stream (0: they were zeros), length of the slice,
+CRC-32 of the old bytes, CRC-32 of the page with this field zero; the stream; the slice. Where the
+old bytes do not compress there is no page: they stay, and the journal goes on behind them.
 """
 
 import struct
 import zlib
 
-from relun.core.hints import Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from relun.core.hints import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 PAGE = 1024
 _MAGIC = b"RLNJ"
-_HEADER = struct.Struct("<4sIHHII")
+_HEADER = struct.Struct("<4s8sIHHII")
 _STASH = struct.Struct("<4sIII")  # magic, first page, count, CRC-32 of the rest
 _LENGTH = struct.Struct("<H")
 STASH_SIZE = 1536
@@ -43,26 +44,24 @@ def pages_needed(length: int) -> int:
     return -(-length // CAPACITY)
 
 
-def build_pages(payload: bytes, old: bytes) -> Optional[List[bytes]]:
-    """Return the pages that carry ``payload`` over the bytes ``old``, None without room."""
-    pages: List[bytes] = []
+def build_pages(payload: bytes, old: bytes, tag: bytes) -> Optional[bytes]:
+    """Return the region that carries ``payload`` where ``old`` lay, None when it is too small."""
+    built: List[bytes] = []
     position = 0
-    for at in range(0, len(old) - PAGE + 1, PAGE):
+    for number, before in enumerate(split(old)):
         if position >= len(payload):
             break
-        blob = _deflated(old[at : at + PAGE])
-        part = payload[position : position + CAPACITY - len(blob)]
-        if len(blob) >= CAPACITY:
-            return None
-        pages.append(_build_page(len(pages), old[at : at + PAGE], blob, part))
+        blob = b"" if before == _ZEROS else zlib.compress(before, 9)
+        part = payload[position : position + max(0, CAPACITY - len(blob))]
+        built.append(_build_page((tag, number), before, blob, part) if part else before)
         position += len(part)
-    return pages if position >= len(payload) else None
+    return b"".join(built) if position >= len(payload) else None
 
 
-def parse_page(raw: bytes, number: int) -> Optional[Page]:
-    """Return page ``number``, None when these bytes are anything else."""
-    magic, own_number, blob_size, slice_size, old_crc, crc = _HEADER.unpack_from(raw)
-    if magic != _MAGIC or own_number != number or _page_crc(raw) != crc:
+def parse_page(raw: bytes, number: int, tag: bytes) -> Optional[Page]:
+    """Return page ``number`` of the journal ``tag``, None when these bytes are anything else."""
+    magic, own_tag, own_number, blob_size, slice_size, old_crc, crc = _HEADER.unpack_from(raw)
+    if magic != _MAGIC or own_tag != tag or own_number != number or _page_crc(raw) != crc:
         return None
     slice_at = _HEADER.size + blob_size
     blob = raw[_HEADER.size : slice_at]
@@ -72,20 +71,20 @@ def parse_page(raw: bytes, number: int) -> Optional[Page]:
     return Page(number, old, blob, raw[slice_at : slice_at + slice_size])
 
 
-def read_payload(region: bytes) -> bytes:
-    """Return the payload of all valid pages up to the first that is not."""
-    slices = []
-    for number, raw in enumerate(split(region)):
-        page = parse_page(raw, number)
-        if page is None:
-            break
-        slices.append(page.slice)
-    return b"".join(slices)
+def parse_pages(region: bytes, tag: bytes) -> List[Page]:
+    """Return all valid pages of a region."""
+    found = [parse_page(raw, number, tag) for number, raw in enumerate(split(region))]
+    return [page for page in found if page is not None]
+
+
+def read_payload(region: bytes, tag: bytes) -> bytes:
+    """Return the payload in the pages of a region; whether it is whole its own checksums tell."""
+    return b"".join([page.slice for page in parse_pages(region, tag)])
 
 
 def split(region: bytes) -> Iterator[bytes]:
     """Yield the pages of a region."""
-    for at in range(0, len(region), PAGE):
+    for at in range(0, len(region) - PAGE + 1, PAGE):
         yield region[at : at + PAGE]
 
 
@@ -128,10 +127,6 @@ def parse_stash(raw: bytes) -> Optional[Stash]:
     return Stash(first, b"".join(old))
 
 
-def _deflated(old: bytes) -> bytes:
-    return b"" if old == _ZEROS else zlib.compress(old, 9)
-
-
 def _inflated(blob: bytes) -> bytes:
     """Return the page in a stream, nothing when it is damaged."""
     if not blob:
@@ -142,8 +137,8 @@ def _inflated(blob: bytes) -> bytes:
         return b""
 
 
-def _build_page(number: int, old: bytes, blob: bytes, part: bytes) -> bytes:
-    fields = (_MAGIC, number, len(blob), len(part), zlib.crc32(old))
+def _build_page(own: Tuple[bytes, int], old: bytes, blob: bytes, part: bytes) -> bytes:
+    fields = (_MAGIC, *own, len(blob), len(part), zlib.crc32(old))
     body = (blob + part).ljust(CAPACITY, b"\0")
     blank = _HEADER.pack(*fields, 0) + body
     return _HEADER.pack(*fields, zlib.crc32(blank)) + body
