@@ -7,12 +7,10 @@ that a remote device or a recording one in a test plugs in here.
 
 import errno
 import fcntl
-import mmap
 import os
 import stat
 import struct
 
-from relun.core import sysfs
 from relun.core.errors import DeviceError
 from relun.core.hints import Any, List, NamedTuple, Tuple
 
@@ -170,6 +168,8 @@ class BlockDevice(Device):
     """
 
     def __init__(self, path: str, fd: int, size: int, block_size: int) -> None:
+        import mmap  # files do without
+
         super().__init__(path, size, block_size)
         self._file = os.fdopen(fd, "r+b" if _writable(fd) else "rb", buffering=0)
         self._view = memoryview(mmap.mmap(-1, _DIRECT_BUFFER))
@@ -268,6 +268,8 @@ def _open_block(path: str, writable: bool) -> BlockDevice:
 
 
 def _refuse_if_held(path: str) -> None:
+    from relun.core import sysfs  # files do without
+
     node = sysfs.describe(path)
     if node.multipath:
         raise DeviceError("device-path", device=path, map=node.multipath)

@@ -1,19 +1,21 @@
-"""What relun does, one function a verb. Each takes the LUNs of one SR as opened devices."""
+"""What relun does, one function a verb. Each takes the LUNs of one SR as opened devices.
 
-from relun.core import progress
-from relun.core.conflicts import Conflict, find_conflicts
+Modules that a plain resign does without are imported where they are used: start-up counts.
+"""
+
 from relun.core.device import Device
 from relun.core.errors import Interrupted, Refused
 from relun.core.finding import Finding
-from relun.core.hints import Callable, NamedTuple, Optional, Sequence, Tuple
+from relun.core.hints import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import Pointer
 from relun.core.options import Options
 from relun.core.plan import Plan, build_plan
 from relun.core.repository import IN_PROGRESS, Repository, load
-from relun.core.seal import scrub
-from relun.core.sysfs import BlockNode
 from relun.core.transaction import Transaction, new_template
-from relun.core.verify import check_against, check_soundness
+
+if TYPE_CHECKING:
+    from relun.core.conflicts import Conflict
+    from relun.core.sysfs import BlockNode
 
 
 class Outcome(NamedTuple):
@@ -46,9 +48,12 @@ def resign(
     repository = load(devices)
     if repository.state == IN_PROGRESS:
         raise Interrupted("lun-in-progress", device=devices[0].path)
-    if progress.clear_leftover(repository):
-        repository = load(devices)
     made = build_plan(repository, options)
+    if any(lun.pointer and lun.pointer.begun for lun in repository.luns):
+        from relun.core import progress
+
+        progress.clear_leftover(repository)
+        made = build_plan(load(devices), options)
     space, change = made.space, made.change
     template = new_template(change, space.region, space.digest)
     transaction = Transaction(devices, change, template)
@@ -64,6 +69,8 @@ def recover(devices: Sequence[Device]) -> Outcome:
 
     Raise Interrupted when it cannot be finished now: a LUN is missing, the journal is damaged.
     """
+    from relun.core import progress
+
     repository = load(devices)
     if repository.state != IN_PROGRESS:
         return Outcome("nothing", new_sr=repository.sr_uuid)
@@ -79,6 +86,8 @@ def undo(devices: Sequence[Device]) -> Outcome:
 
     Raise Refused (undo-gone, undo-changed) when the journal is no more or the SR was used since.
     """
+    from relun.core import progress
+
     repository = load(devices)
     if repository.state == IN_PROGRESS:
         return _finish_undo(repository)
@@ -93,6 +102,9 @@ def undo(devices: Sequence[Device]) -> Outcome:
 
 def seal(devices: Sequence[Device]) -> Outcome:
     """Scrub relun's journal and LVM's old texts from a resigned SR. There is no undo afterwards."""
+    from relun.core import progress
+    from relun.core.seal import scrub
+
     repository = load(devices)
     if repository.state == IN_PROGRESS:
         raise Interrupted("lun-in-progress", device=devices[0].path)
@@ -111,6 +123,8 @@ def verify(
 
     ``against`` are the original's LUNs. Raise DeviceError when a LUN cannot be read.
     """
+    from relun.core.verify import check_against, check_soundness
+
     clone = load(devices)
     if against is None:
         return tuple(check_soundness(clone))
@@ -118,13 +132,17 @@ def verify(
 
 
 def conflicts(
-    found: Sequence[Tuple[Repository, Optional[BlockNode]]],
-) -> Tuple[Conflict, ...]:
+    found: "Sequence[Tuple[Repository, Optional[BlockNode]]]",
+) -> "Tuple[Conflict, ...]":
     """Return the PVs that several of these LUNs carry, each given as repository and kernel node."""
+    from relun.core.conflicts import find_conflicts
+
     return find_conflicts(found)
 
 
 def _finish_undo(repository: Repository) -> Outcome:
+    from relun.core import progress
+
     if progress.only_clears(repository):
         progress.clear(repository)
         return Outcome("undone")
