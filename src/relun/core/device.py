@@ -251,6 +251,9 @@ def _open_file(path: str, writable: bool) -> FileDevice:
     if writable and not _lock(fd):
         os.close(fd)
         raise DeviceError("device-busy", device=path, reason="locked by another process")
+    if writable and _open_elsewhere(fd):
+        os.close(fd)
+        raise DeviceError("device-busy", device=path, reason="open in another process")
     return FileDevice(path, fd, os.fstat(fd).st_size)
 
 
@@ -299,6 +302,20 @@ def _lock(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _open_elsewhere(fd: int) -> bool:
+    """Tell whether somebody else has the file open: a program, a loop device, an iSCSI target.
+
+    The kernel grants a write lease only on a file that nobody else has open (fcntl(2)). Where it
+    grants none at all (NFS, another owner) nothing can be told.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EBUSY)
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
 
 
 def _writable(fd: int) -> bool:

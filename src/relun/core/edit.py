@@ -6,6 +6,7 @@ A ``Change`` is all that a resign does to a set of LUNs; the journal holds it wh
 from relun.core.hints import Iterator, List, NamedTuple, Tuple
 
 SECTOR = 512
+AREA_HEADER = "metadata area header"  # the edit that makes a new VG text the current one
 
 
 class Edit(NamedTuple):

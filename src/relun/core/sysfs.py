@@ -4,6 +4,7 @@ Facts come from sysfs and procfs alone; nothing is run. ``ROOT`` can be replaced
 """
 
 import os
+import stat
 
 from relun.core.hints import List, NamedTuple, Tuple
 
@@ -20,6 +21,12 @@ class BlockNode(NamedTuple):
     serial: str = ""
     scsi_id: str = ""
     logical_volumes: Tuple[str, ...] = ()  # LVs ("VG-LV" dm names) active through this device
+    number: str = ""  # major:minor
+
+
+def is_block(path: str) -> bool:
+    """Tell whether ``path`` is a block device node."""
+    return stat.S_ISBLK(os.stat(path).st_mode)
 
 
 def describe(path: str) -> BlockNode:
@@ -47,6 +54,7 @@ def describe_sysfs(folder: str, number: str = "") -> BlockNode:
         _serial(folder),
         _scsi_id(folder),
         tuple(lvs),
+        numbers[0],
     )
 
 

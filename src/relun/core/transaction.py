@@ -7,7 +7,7 @@ journal's space, put the label back. docs/safety.md says what holds after each s
 import os
 
 from relun.core.device import Device
-from relun.core.edit import Change, Edit
+from relun.core.edit import AREA_HEADER, Change, Edit
 from relun.core.errors import DeviceError, Interrupted, Refused
 from relun.core.hints import Callable, List, Sequence, Tuple
 from relun.core.journal.marker import (
@@ -40,9 +40,9 @@ class Transaction:
     def begin(self, space: Space, pointer: Pointer, cancelled: Cancelled) -> None:
         """Write the journal. Whatever fails here leaves the LUNs as they were for every reader."""
         try:
-            self._expect_labels()
+            self._expect_untouched()
             self.store.publish(pointer, space.content)
-            self._expect_labels()
+            self._expect_untouched()
             if cancelled():
                 raise Refused("cancelled", device=self.switch_device.path)
         except (DeviceError, Refused):
@@ -142,12 +142,13 @@ class Transaction:
             self.devices[number].write(label.offset, content(label))
             self.devices[number].flush()
 
-    def _expect_labels(self) -> None:
-        for number, label in enumerate(self.change.labels):
-            if self.devices[number].read(label.offset, len(label.old)) != label.old:
-                raise Refused(
-                    "changed-meanwhile", device=self.devices[number].path, offset=label.offset
-                )
+    def _expect_untouched(self) -> None:
+        """Labels and area headers are as planned: no LVM, no other relun has written since."""
+        headers = [edit for edit in self.change.edits if edit.what == AREA_HEADER]
+        for edit in (*self.change.labels, *headers):
+            device = self.devices[edit.device]
+            if device.read(edit.offset, len(edit.old)) != edit.old:
+                raise Refused("changed-meanwhile", device=device.path, offset=edit.offset)
 
     def _expect_own_marker(self) -> None:
         raw = self.switch_device.read(self.switch_label.offset, SECTOR)

@@ -3,7 +3,7 @@
 Only tokens that hold an id are replaced, in place; everything else of the text stays byte for byte.
 """
 
-from relun.core.edit import SECTOR, Edit
+from relun.core.edit import AREA_HEADER, SECTOR, Edit
 from relun.core.errors import Refused
 from relun.core.hints import Dict, List, Sequence, Set, Tuple
 from relun.core.identity import Identity
@@ -70,7 +70,7 @@ def area_edits(number: int, lun: PhysicalLun, text: bytes) -> List[Edit]:
             edits.append(Edit(number, start + at, old, piece, "VG metadata text"))
             position += length
         header = area.header.with_committed(offset, text)
-        edits.append(Edit(number, start, area.header.raw, header, "metadata area header"))
+        edits.append(Edit(number, start, area.header.raw, header, AREA_HEADER))
     return edits
 
 
