@@ -4,10 +4,9 @@ A VG of one PV never joins others, so clones of such a LUN stay apart. Of a VG w
 LUNs with its uuid come together, also when a PV stands twice: ``repository`` refuses that.
 """
 
-from typing import Dict, List, NamedTuple, Sequence, Tuple
-
 from relun.core.device import Device
 from relun.core.errors import FormatError
+from relun.core.hints import Dict, List, NamedTuple, Sequence, Tuple
 from relun.core.lvm2.vg import shown_uuid
 from relun.core.physical import PhysicalLun, read_journal, read_lun
 

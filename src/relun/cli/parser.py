@@ -1,0 +1,209 @@
+"""The command line's tables, and how argparse reads them.
+
+Only the parser of the verb that was called is built: start-up time is part of the product.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def _argument(*names: str, **how: Any) -> Argument:
+    return names, how
+
+
+_TARGETS = _argument(
+    "targets",
+    nargs="+",
+    metavar="TARGET",
+    help="a LUN: block device or image file. LUNs that hold the PVs of one VG are one SR; "
+    "all other targets are an SR each",
+)
+_OUTPUT = (
+    _argument("--json", action="store_true", help="one JSON object per SR and line (docs/json.md)"),
+    _argument("--text", action="store_true", help="text, also where JSON is the default"),
+    _argument("-v", "--verbose", action="count", default=0, help="tell more; twice: bytes as well"),
+)
+_YES = _argument("--yes", action="store_true", help="do not ask before a block device is changed")
+_IDENTITY = (
+    _argument(
+        "--sr-uuid",
+        metavar="UUID",
+        default="",
+        help="the new SR uuid (one SR only); random if not given. All other new ids follow from it, "
+        "so the same SR uuid gives the same ids again",
+    ),
+    _argument(
+        "--map",
+        metavar="FILE",
+        help="new ids of your choice (one SR only): JSON {old: new}, or lines of old and new id",
+    ),
+    _argument(
+        "--label",
+        metavar="PATTERN",
+        default="",
+        help="new names of SR and VDIs: {name} is the old name, {sr} the SR's, {date} today's date",
+    ),
+    _argument(
+        "--drop-snapshots",
+        action="store_true",
+        help="remove snapshots, what only they need, and CBT logs",
+    ),
+    _argument("--drop-cbt", action="store_true", help="remove changed-block-tracking logs"),
+    _argument(
+        "--force-journals",
+        action="store_true",
+        help="go on with pending clone_ and leaf_ journals, which get new ids as well",
+    ),
+    _argument(
+        "--force-mgt",
+        action="store_true",
+        help="mark the MGT records that no volume stands behind as deleted, as SM would",
+    ),
+    _argument(
+        "--lvm-only",
+        action="store_true",
+        help="of an SR with a filesystem (ext, largeblock), change the LVM identity alone",
+    ),
+    _argument(
+        "--map-out", metavar="FILE", help="save old and new ids to FILE (one SR only), for --map"
+    ),
+)
+
+# Verb -> (help, what it does in full, arguments).
+VERBS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
+    "inspect": (
+        "show what is on a LUN",
+        "Show SR, VDIs with names and sizes, the tree of their images, and everything worth "
+        "knowing (findings). Reads only.",
+        (_TARGETS, *_OUTPUT),
+    ),
+    "plan": (
+        "show what a resign would change",
+        "Build the complete list of byte edits that `resign` would make, with the new ids. Reads "
+        "only. Without --sr-uuid every run draws another SR uuid.",
+        (_TARGETS, *_IDENTITY, *_OUTPUT),
+    ),
+    "resign": (
+        "give a cloned LUN a new identity",
+        "Change every id on the LUN in place: PV, VG and LV uuids, SR and VDI uuids, the images' "
+        "own uuids and the names of their parents. Guest data is not touched. The LUN must not be "
+        "in use; `undo` takes it back.",
+        (
+            _TARGETS,
+            *_IDENTITY,
+            _argument("--dry-run", action="store_true", help="the same as plan"),
+            _argument(
+                "--expect-serial",
+                metavar="SERIAL",
+                help="refuse unless the device has this serial number or SCSI id",
+            ),
+            _argument(
+                "--original",
+                metavar="DEVICE",
+                action="append",
+                default=[],
+                help="refuse unless TARGET is a copy of DEVICE, and not DEVICE itself; give it once "
+                "per LUN of the SR (one SR only)",
+            ),
+            _YES,
+            *_OUTPUT,
+        ),
+    ),
+    "recover": (
+        "finish what was interrupted",
+        "Finish an interrupted resign, or an interrupted undo, with nothing but the LUN.",
+        (_TARGETS, *_OUTPUT),
+    ),
+    "undo": (
+        "take a resign back",
+        "Give back the LUN as it was before the resign, byte for byte. Works until the SR is used "
+        "or sealed, and on a LUN in progress.",
+        (_TARGETS, _YES, *_OUTPUT),
+    ),
+    "seal": (
+        "remove all that is left of the old identity",
+        "Scrub relun's journal and LVM's old metadata texts from a resigned LUN. There is no undo "
+        "afterwards.",
+        (_TARGETS, _YES, *_OUTPUT),
+    ),
+    "verify": (
+        "check a resigned LUN",
+        "Check that all structures agree, and with --against that no id of the original is left "
+        "and that no byte changed but those that had to.",
+        (
+            _TARGETS,
+            _argument(
+                "--against",
+                metavar="ORIGINAL",
+                action="append",
+                default=[],
+                help="the LUN that was copied; give it once per LUN of the SR (one SR only)",
+            ),
+            *_OUTPUT,
+        ),
+    ),
+    "conflicts": (
+        "find SRs that stand twice",
+        "Tell which SRs stand on several LUNs, which LUN is the original, which a clone, and why. "
+        "Reads only.",
+        (
+            _argument(
+                "targets",
+                nargs="*",
+                metavar="DEVICE",
+                help="block devices or image files; all block devices if none is given",
+            ),
+            *_OUTPUT,
+        ),
+    ),
+    "explain": (
+        "explain a finding's or an error's code",
+        "Say what a code means and what to do. Without a code: list them all.",
+        (_argument("codes", nargs="*", metavar="CODE", help="such as vhd-footers"), _OUTPUT[0]),
+    ),
+}
+DESCRIPTION = (
+    "Give a cloned LUN that holds a XenServer or XCP-ng storage repository an identity of its own."
+)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments, the verb's own parser among them. Exits with code 2 on wrong usage."""
+    if argv and argv[0] in VERBS:
+        verb, rest = argv[0], argv[1:]
+        help_text, description, arguments = VERBS[verb]
+        parser = argparse.ArgumentParser("relun " + verb, description=description)
+        parser.allow_abbrev = False
+        for names, how in arguments:
+            parser.add_argument(*names, **how)
+        found = parser.parse_args(rest)
+        found.verb, found.parser = verb, parser
+        return found
+    overview = _overview()
+    overview.parse_args(argv)
+    overview.error("the verb comes first")
+
+
+def _overview() -> argparse.ArgumentParser:
+    from relun.cli.version import version
+
+    width = max(map(len, VERBS))
+    lines = [f"  {verb.ljust(width)}  {entry[0]}" for verb, entry in VERBS.items()]
+    parser = argparse.ArgumentParser(
+        "relun",
+        description=DESCRIPTION,
+        usage="relun VERB ... | relun VERB --help",
+        epilog="verbs:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version="relun " + version())
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do, see below")
+    return parser
