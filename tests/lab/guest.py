@@ -3,7 +3,7 @@
 The guest is User-Mode Linux, Debian's package ``user-mode-linux``. It sees the host's ``/``
 read-only below an overlay whose upper layer is in its memory: whatever it writes is gone with it.
 One host folder, the channel, is mounted read-write at ``/chan``: scripts go in, output and LUN
-files come out. A small agent (``inside/``) runs one script after another: one boot serves a session.
+files come out. A small agent (``inside/``) runs one script after another: one boot for a session.
 """
 
 import inspect
