@@ -16,9 +16,12 @@ from relun.core.sysfs import BlockNode
 SIZE = 4 << 20
 
 
-def pattern(length: int = SIZE) -> bytes:
-    """Return bytes of which no two blocks are alike."""
-    return b"".join(i.to_bytes(8, "little") for i in range(length // 8))
+_PATTERN = b"".join(i.to_bytes(8, "little") for i in range(SIZE // 8))
+
+
+def pattern() -> bytes:
+    """Return SIZE bytes of which no two blocks are alike."""
+    return _PATTERN
 
 
 @pytest.fixture
@@ -63,20 +66,20 @@ def refusal(path: str, writable: bool = True) -> DeviceError:
     return caught.value
 
 
-def check_reads_and_writes(path: str, size: int = SIZE) -> None:
+def check_reads_and_writes(path: str) -> None:
     """Read and write at every kind of alignment; compare with a plain bytearray."""
-    expected = bytearray(pattern(size))
+    expected = bytearray(pattern())
     with open_device(path, writable=True) as device:
-        assert device.size == size
+        assert device.size == SIZE
         for offset, length in ((0, 512), (0, 0), (1, 1), (511, 2), (4095, 8194), (100, 2 << 20)):
             assert device.read(offset, length) == bytes(expected[offset : offset + length])
-        assert device.read(size - 3, 3) == bytes(expected[-3:])
-        for offset, length in ((512, 512), (7, 3), (4090, 4100), (9, 2 << 20), (size - 5, 5)):
+        assert device.read(SIZE - 3, 3) == bytes(expected[-3:])
+        for offset, length in ((512, 512), (7, 3), (4090, 4100), (9, 2 << 20), (SIZE - 5, 5)):
             data = os.urandom(length)
             device.write(offset, data)
             expected[offset : offset + length] = data
         device.write(8, b"")
-        assert device.read(0, size) == bytes(expected)
+        assert device.read(0, SIZE) == bytes(expected)
         device.flush()
         device.refresh_readers()
     with open(path, "rb") as file:
@@ -212,6 +215,21 @@ def test_file_in_use_by_another(image: str) -> None:
         fcntl.flock(other, fcntl.LOCK_EX)
         assert refusal(image).code == "device-busy"
         open_device(image).close()  # reading does not need it
+    open_device(image, writable=True).close()
+
+
+def test_file_that_is_open_elsewhere(image: str, monkeypatch: Any) -> None:
+    with open(image, "rb"):
+        error = refusal(image)
+        assert (error.code, error.fields["reason"]) == ("device-busy", "open in another process")
+        open_device(image).close()
+    path = losetup("--find", "--show", image)
+    try:
+        assert refusal(image).code == "device-busy"
+    finally:
+        losetup("--detach", path)
+    open_device(image, writable=True).close()
+    monkeypatch.setattr(fcntl, "fcntl", failing(errno.EINVAL))  # as NFS does: nothing can be told
     open_device(image, writable=True).close()
 
 

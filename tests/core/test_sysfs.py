@@ -65,7 +65,7 @@ def node(root: str, name: str) -> BlockNode:
 
 def test_disk_with_a_mounted_partition(root: str) -> None:
     assert node(root, "sda") == BlockNode(
-        "sda", mounted_on="/mnt", serial="SER1", scsi_id="3600140512345"
+        "sda", mounted_on="/mnt", serial="SER1", scsi_id="3600140512345", number="8:0"
     )
 
 
@@ -76,12 +76,17 @@ def test_path_of_a_multipath_map(root: str) -> None:
         multipath="/dev/mapper/36001405",
         serial="SER2",
         scsi_id="t10.ATA disk",
+        number="8:16",
     )
 
 
 def test_map_with_an_active_lv(root: str) -> None:
     assert node(root, "dm-0") == BlockNode(
-        "dm-0", holders=("vg-lv",), scsi_id="36001405", logical_volumes=("vg-lv",)
+        "dm-0",
+        holders=("vg-lv",),
+        scsi_id="36001405",
+        logical_volumes=("vg-lv",),
+        number="253:0",
     )
 
 
@@ -110,7 +115,10 @@ def test_real_loop_device(tmpdir: Any) -> None:
     command = ["losetup", "--find", "--show", str(image)]
     path = subprocess.check_output(command, stdin=subprocess.DEVNULL).decode("ascii").strip()
     try:
-        assert sysfs.describe(path) == BlockNode(os.path.basename(path))
+        with open("/sys/block/{}/dev".format(os.path.basename(path))) as file:
+            number = file.read().strip()
+        assert sysfs.describe(path) == BlockNode(os.path.basename(path), number=number)
+        assert sysfs.is_block(path) and not sysfs.is_block(str(image))
         assert path in sysfs.all_disks()
     finally:
         subprocess.check_call(["losetup", "--detach", path])
