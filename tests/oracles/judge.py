@@ -1,6 +1,8 @@
 """Judges a resigned clone beside its original with foreign tools and independent readers."""
 
+import re
 import struct
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +67,10 @@ def assert_separate(
 
 
 def ids_of(place: Layout, paths: Sequence[str]) -> set[str]:
-    """Return every id of an SR: LVM's as pvck and vgcfg tell, uuids of names, MGT and footers."""
+    """Return every id of an SR: LVM's as pvck tells, uuids in names, MGT, images and CBT logs.
+
+    So an id that only a dangling reference still names is among them.
+    """
     ids: set[str] = set()
     for path in paths:
         text = lvm.dump_metadata(path) if lvm.has_metadata(path) else ""
@@ -75,8 +80,10 @@ def ids_of(place: Layout, paths: Sequence[str]) -> set[str]:
         if name == "MGT":
             ids |= uuids_in(place.read(name, 0, place.size(name)))
         if chain.kind_of(name) == "vhd":
-            header = place.read(name, 0, 2048)
-            ids |= {_raw(header, 68), _raw(header, 512 + 40)}
+            header = place.read(name, 0, 1536)
+            ids |= {_raw(header, 68), _raw(header, 512 + 40)} | uuids_in(header)
+        if chain.kind_of(name) == "qcow2":
+            ids |= uuids_in(place.read(name, 0, 65536))
         if name.endswith(".cbtlog"):
             head = place.read(name, 0, 32)
             ids |= {_raw(head, 0), _raw(head, 16)}
@@ -113,6 +120,44 @@ def renamed_by(name: str, outcome: Any) -> str:
         if old in name:
             return name.replace(old, new)
     return name
+
+
+def assert_renamed(originals: Sequence[str], clones: Sequence[str], outcome: Any) -> None:
+    """Assert that MGT, CBT logs and journals say the same as before, with the new ids.
+
+    MGT's metadata_of_pool may be empty now, and a sector's padding longer.
+    """
+    new = outcome.plan.new_ids
+    ids = {**new["sr"], **new["vdi"], **new["image"]}
+    before, after = layout(*originals), layout(*clones)
+    assert len(set(ids.values())) == len(ids)
+    for name in before.volumes:
+        renamed = renamed_by(name, outcome)
+        assert before.size(name) == after.size(renamed)
+        if not chain.kind_of(name):
+            size = before.size(name) if name == "MGT" else _SECTOR
+            was, now = before.read(name, 0, size), after.read(renamed, 0, size)
+            for at in range(0, size, _SECTOR):
+                old, new_sector = was[at : at + _SECTOR], now[at : at + _SECTOR]
+                assert _said(new_sector) in (_said(_mapped(old, ids)), _poolless(old, ids)), (
+                    f"{name}+{at}: {new_sector!r}"
+                )
+
+
+def _mapped(sector: bytes, ids: dict[str, str]) -> bytes:
+    for old, new in ids.items():
+        sector = sector.replace(old.encode("ascii"), new.encode("ascii"))
+        sector = sector.replace(uuid.UUID(old).bytes, uuid.UUID(new).bytes)
+    return sector
+
+
+def _poolless(sector: bytes, ids: dict[str, str]) -> bytes:
+    empty = b"<metadata_of_pool></metadata_of_pool>"
+    return _said(re.sub(rb"<metadata_of_pool>.*</metadata_of_pool>", empty, _mapped(sector, ids)))
+
+
+def _said(sector: bytes) -> bytes:
+    return sector.rstrip(b" ")
 
 
 def assert_within_plan(originals: Sequence[str], clones: Sequence[str], outcome: Any) -> None:

@@ -160,3 +160,24 @@ def test_ranges() -> None:
     assert outside([(0, 10)], [(2, 3), (8, 9)]) == [(0, 2), (5, 3)]
     assert outside([(0, 10)], [(0, 10)]) == []
     assert outside([(5, 2)], [(0, 5), (7, 1)]) == [(5, 2)]
+
+
+class _Renamed:
+    """An outcome with a given map of uuids."""
+
+    def __init__(self, vdi: dict[str, str]) -> None:
+        self.plan: Any = self
+        self.new_ids: dict[str, dict[str, str]] = {"sr": {}, "vdi": vdi, "image": {}}
+
+
+@on_files
+def test_a_wrong_id_in_mgt_or_log_is_told(tmp_path: Path) -> None:
+    original = builder.build(Sr((Vhd("a"), Cbt("a", parent="b"))), tmp_path / "a.img")
+    same = _Renamed({})
+    judge.assert_renamed(original.paths, original.paths, same)
+    for lv, offset in (("MGT", 600), ("MGT", 2048 + 520), ("a.cbtlog", 3)):
+        clone = builder.build(original.sr, tmp_path / "b.img")
+        name = lv.replace("a.", original.uuids["a"] + ".")
+        patch(clone.path, clone.lvs[name].runs[0][1] + offset, b"?")
+        with pytest.raises(AssertionError):
+            judge.assert_renamed(original.paths, clone.paths, same)

@@ -23,6 +23,7 @@ def resign_and_judge(original: str, clone: str, hashes: dict[str, str], **option
     outcome = judge.resign([clone], **options)
     judge.assert_separate([original], [clone], outcome)
     judge.assert_guests([original], [clone], outcome, hashes)
+    judge.assert_renamed([original], [clone], outcome)
     judge.assert_within_plan([original], [clone], outcome)
     judge.run("undo", [clone])
     assert differences(original, clone) == []
@@ -108,6 +109,22 @@ SHAPES = {
 }
 
 
+SHAPES.update(
+    {
+        "dead copy": Sr((Vhd("a", footers="dead-copy"), Vhd("b", "a", footers="dead-copy"))),
+        "little ring left": Sr(fleet(3), pvs=(Pv(mda_size=0),), ring=Ring(spare=4096)),
+        "ring full of texts": Sr(
+            fleet(3), pvs=(Pv(mda_size=0),), ring=Ring(spare=16384, filled=True)
+        ),
+        "no MGT": Sr(fleet(2), mgt=False),
+        "no disk": Sr(()),
+        "small extents": Sr((builder.Raw("a"),), extent_size=65536),
+        "cut names": Sr((Vhd("a", record=builder.Record("a", "&" * 300, "<" * 300)),)),
+        "backing by mapper": Sr((builder.Qcow2("a"), builder.Qcow2("b", "a", mapper_path=True))),
+    }
+)
+
+
 @everything
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shape(shape: str, tmp_path: Path) -> None:
@@ -118,8 +135,93 @@ def test_shape(shape: str, tmp_path: Path) -> None:
     judge.assert_separate(original.paths, clone.paths, outcome)
     hashes = {name: builder.guest_sha256(original, key) for key, name in original.names.items()}
     judge.assert_guests(original.paths, clone.paths, outcome, hashes)
+    judge.assert_renamed(original.paths, clone.paths, outcome)
     judge.assert_within_plan(original.paths, clone.paths, outcome)
     judge.run("undo", clone.paths)
     for one, other in zip(original.paths, clone.paths, strict=True):
         assert differences(one, other) == []
     assert judge.untouched(before)
+
+
+# References to what is not on the LUN: a tool cannot open them, but they may not stay either.
+DANGLING = {
+    "parent gone": Sr((Vhd("a", "gone"), builder.Qcow2("b", "gone too"))),
+    "parent elsewhere": Sr(
+        (
+            Vhd(
+                "a",
+                "gone",
+                parent_name="VG_XenStorage--11111111--2222--4333--8444--555555555555"
+                "-VHD--66666666--7777--4888--8999--aaaaaaaaaaaa",
+            ),
+        )
+    ),
+    "displaced leaf": Sr((Vhd("a", "gone", prefix="VHD-OLD_", in_mgt=False),)),
+    "log without a disk": Sr((builder.Cbt("gone", parent="too", child="and this"),)),
+    "snapshot of nothing": Sr((Vhd("a", record=builder.Record("a", snapshot_of="gone")),)),
+}
+
+
+@everything
+@pytest.mark.parametrize("shape", DANGLING)
+def test_a_dangling_reference_does_not_stay(shape: str, tmp_path: Path) -> None:
+    original = builder.build(DANGLING[shape], tmp_path / "original.img")
+    clone = builder.build(DANGLING[shape], tmp_path / "clone.img")
+    outcome = judge.resign(clone.paths)
+    judge.assert_separate(original.paths, clone.paths, outcome)
+    judge.assert_renamed(original.paths, clone.paths, outcome)
+    judge.assert_within_plan(original.paths, clone.paths, outcome)
+    judge.run("undo", clone.paths)
+    assert differences(original.path, clone.path) == []
+
+
+REFUSED = {
+    "vhd-footers": Sr((Vhd("a", footers="dead-both"),)),
+    "vhd-poisoned": Sr((Vhd("a", footers="poison"),)),
+    "vg-exported": Sr(fleet(1), vg_status=("RESIZEABLE", "READ", "WRITE", "EXPORTED")),
+    "vg-owned": Sr(fleet(1), vg_lines=('system_id = "another-host"',)),
+    "pv-missing": Sr(fleet(1), pvs=(Pv(flags=("MISSING",)),)),
+    "lv-segment": Sr((builder.Plain("mirrored", segment_type="mirror"),)),
+    "mgt-header": Sr(fleet(1), mgt_header=b"garbage"),
+    "mgt-legacy": Sr(fleet(1), mgt_header=b"XSSM\0\0\0\1\0\1\0\2"),
+    "mgt-dead-record": Sr(fleet(1), records=(builder.Record("gone"),)),
+    "journal-resize": Sr((Vhd("a"), builder.Journal("jvhd", "a"))),
+    "journal-undo": Sr((Vhd("a"), builder.Journal("leaf", "a", payload=("b",), in_name=True))),
+    "qcow2-external-data": Sr((builder.Qcow2("a", data_file=True),)),
+    "sr-none": builder.plain_group(),
+    "sr-filesystem": builder.filesystem_sr("XSLocalLargeBlock-"),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_refused_shape(code: str, tmp_path: Path) -> None:
+    original = builder.build(REFUSED[code], tmp_path / "original.img")
+    clone = builder.build(REFUSED[code], tmp_path / "clone.img")
+    with pytest.raises(Refused) as refusal:
+        judge.resign(clone.paths)
+    assert code in {finding.code for finding in refusal.value.findings}
+    assert differences(original.path, clone.path) == []
+
+
+def test_refused_without_room_in_the_ring(tmp_path: Path) -> None:
+    sr = Sr(fleet(3), pvs=(Pv(mda_size=0),), ring=Ring(spare=1024))
+    original, clone = (builder.build(sr, tmp_path / name) for name in ("original", "clone"))
+    with pytest.raises(Refused):
+        judge.resign(clone.paths)
+    assert differences(original.path, clone.path) == []
+
+
+def test_refused_when_a_lun_of_the_group_is_not_given(tmp_path: Path) -> None:
+    sr = Sr(fleet(2), pvs=(Pv(), Pv()))
+    original, clone = (builder.build(sr, tmp_path / name) for name in ("original", "clone"))
+    with pytest.raises(Refused):
+        judge.resign(clone.paths[:1])
+    assert differences(original.paths[0], clone.paths[0]) == []
+
+
+@pytest.mark.parametrize("make", [builder.empty, builder.gfs2])
+def test_refused_what_is_no_lvm(make: Any, tmp_path: Path) -> None:
+    original, clone = make(str(tmp_path / "original")), make(str(tmp_path / "clone"))
+    with pytest.raises(Refused):
+        judge.resign([clone])
+    assert differences(original, clone) == []

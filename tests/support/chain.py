@@ -254,6 +254,7 @@ def _qcow2_parent(place: Layout, name: str, told: dict[str, Any]) -> str:
     if not text:
         return ""
     here = {f"/dev/{place.vg}/{volume}": volume for volume in place.volumes}
+    here.update({f"/dev/mapper/{mapper_name(place.vg, v)}": v for v in place.volumes})
     assert text in here, f"{name}: its backing file {text} is no volume of {place.vg}"
     return here[text]
 
