@@ -87,7 +87,7 @@ def _on_a_fresh_lun(lab: Lab, way: str, image: str, command: str) -> Measure:
     try:
         return _measure(lab.guest, way, image, device, command)
     finally:
-        lab.target.logout(lun)
+        lab.target.withdraw(lun)
         lun.file.unlink()
 
 
@@ -96,7 +96,7 @@ def _measure(guest: Guest, way: str, image: str, device: str, command: str) -> M
     result = guest.run(
         "device={}\nstat=/sys/block/${{device##*/}}/stat\n".format(quote(device))
         + "udevadm settle\necho 3 >/proc/sys/vm/drop_caches\n"
-        + "forks() { while read -r name count; do [ $name = processes ] && break; done </proc/stat; }\n"
+        + "forks() { while read -r n count; do [ $n = processes ] && break; done </proc/stat; }\n"
         + "read -r before <$stat; forks; first=$count\n"
         + "began=$EPOCHREALTIME\n"
         + "( {}\n)\n".format(command)

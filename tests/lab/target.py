@@ -209,6 +209,13 @@ class Target:
             "iscsiadm -m node -T {} --logout >/dev/null\nudevadm settle\n".format(lun.iqn)
         )
 
+    def withdraw(self, lun: Lun) -> None:
+        """Log out and take the whole target away; its name may be used again."""
+        self.logout(lun)
+        self.guest.check(
+            "tgtadm --lld iscsi --mode target --op delete --force --tid {}".format(lun.number)
+        )
+
     def rescan(self, lun: Lun) -> None:
         """Let the initiator look again at a LUN's size and state."""
         self.guest.check(
