@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
@@ -52,7 +53,6 @@ class Bench:
         self.folder = folder
         self.runs = runs
         self.command = command
-        self.interpreter = self.times(lambda: peers.process([PYTHON, "-c", "pass"]))
 
     def times(self, measure: Callable[[], float], runs: int = 0) -> table.Times:
         """Return the times of several runs after one that does not count."""
@@ -60,93 +60,92 @@ class Bench:
         return table.Times(tuple(measure() for _ in range(runs or self.runs)))
 
     def image(self, name: str) -> list[table.Row]:
-        """In-process and as a process, against the bare loop, vgimportclone, the interpreter."""
+        """One sample image: all things that are compared run in turns, on one copy of it."""
         original, copy = golden.image(name), golden.copy(name, self.folder)
+        os.sync()
         steps, traffic = peers.record(copy)
         ranges = peers.written(steps)
         peers.restore(copy, original, ranges)
-
-        def ours(path: str = copy) -> float:
-            seconds = peers.timed(lambda: peers.resign(path))
-            peers.restore(copy, original, ranges)
-            return seconds
-
-        def bare() -> float:
-            seconds = peers.timed(lambda: peers.replay(copy, steps))
-            peers.restore(copy, original, ranges)
-            return seconds
-
-        single = name == "single"
-        mine, loop = self.alternating(ours, bare)
-        rows = [
-            table.compare(f"{name}: resign in-process", mine, "bare loop", loop, _if(single, 2))
-        ]
-        if name == "many":
-            rows.append(_plain("300 VDIs in-process", str(mine), mine.median, 0.5, " s"))
         pe_start = int(golden.manifest(name)["pvs"][0]["pe_start"])
         with lvm.attached(copy) as tools:
-            # Writes over the loop device end in the same file, so the same restoring serves.
-            [device] = tools.devices
-            direct_steps, _ = peers.record(device)
-            peers.restore(copy, original, ranges)
+            direct, _ = peers.record(tools.devices[0])
+        peers.restore(copy, original, ranges)
 
-            def direct_loop() -> float:
-                seconds = peers.timed(lambda: peers.replay_direct(device, direct_steps))
+        def on_file(action: Callable[[], object]) -> Callable[[], float]:
+            def measure() -> float:
+                seconds = peers.timed(action)
                 peers.restore(copy, original, ranges)
                 return seconds
 
-            def peer() -> float:
-                seconds = peers.vgimportclone(tools)
+            return measure
+
+        # A file that a loop device has open is in use: each turn attaches it for itself. What is
+        # written over the device ends in the file, so the same restoring serves.
+        def on_loop(action: Callable[[lvm.Lvm], object]) -> Callable[[], float]:
+            def measure() -> float:
+                with lvm.attached(copy) as tools:
+                    seconds = peers.timed(lambda: action(tools))
+                peers.restore(copy, original, ranges)
                 peers.restore_head(copy, original, pe_start)
                 return seconds
 
-            lvm2 = self.times(peer)
-            direct, bare_direct = self.alternating(lambda: ours(device), direct_loop)
-        label = f"{name}: resign in-process over a loop device"
-        whole_peer = "vgimportclone process"
-        rows += [
-            table.compare(label, direct, "bare loop over it", bare_direct, _if(single, 2)),
-            table.compare(f"{name}: resign in-process", mine, whole_peer, lvm2, _if(single, 0.5)),
-            table.compare(label, direct, whole_peer, lvm2, _if(single, 0.5)),
+            return measure
+
+        things = {
+            "file": on_file(lambda: peers.resign(copy)),
+            "bare file": on_file(lambda: peers.replay(copy, steps)),
+            "loop": on_loop(lambda tools: peers.resign(tools.devices[0])),
+            "bare loop": on_loop(lambda tools: peers.replay_direct(tools.devices[0], direct)),
+            "lvm2": on_loop(peers.vgimportclone),
+            "interpreter": lambda: peers.process([PYTHON, "-c", "pass"]),
+        }
+        if self.command:
+            words = [RELUN, "resign", "--yes", "--sr-uuid", peers.SR_UUID, copy]
+            things["command"] = on_file(lambda: peers.process(words))
+        times = self.rounds(things)
+        os.unlink(copy)
+        return self._image_rows(name, times, traffic)
+
+    def _image_rows(
+        self, name: str, times: dict[str, table.Times], traffic: Any
+    ) -> list[table.Row]:
+        def bar(value: float) -> float | None:
+            return value if name == "single" else None  # the bars are those of one VDI
+
+        file, loop, lvm2 = times["file"], times["loop"], times["lvm2"]
+        on_file, on_loop = f"{name}: in-process", f"{name}: in-process, loop device"
+        peer = "vgimportclone process"
+        rows = [
+            table.compare(on_file, file, "bare loop", times["bare file"], bar(2)),
+            table.compare(on_loop, loop, "bare loop, loop device", times["bare loop"], bar(2)),
+            table.compare(on_file, file, peer, lvm2, bar(0.5)),
+            table.compare(on_loop, loop, peer, lvm2, bar(0.5)),
         ]
         if self.command:
-            whole = self.times(lambda: self._command(copy, original, ranges))
-            rows.append(table.compare(f"{name}: relun process", whole, "vgimportclone", lvm2))
-            rows.append(
-                table.compare(
-                    f"{name}: relun process",
-                    whole,
-                    "python -c pass",
-                    self.interpreter,
-                    _if(single, 3),
-                )
-            )
-        flushes, size = float(traffic.flushes), float(traffic.bytes_written)
-        rows.append(_plain(f"{name}: flushes", f"{flushes:.0f}", flushes, _if(single, 5)))
-        rows.append(
-            _plain(
-                f"{name}: bytes written",
-                f"{size / 1024:.1f} KiB in {traffic.writes} writes",
-                size / 1024,
-                _if(single, 64),
-                " KiB",
-            )
-        )
-        os.unlink(copy)
-        return rows
+            whole, pass_ = times["command"], times["interpreter"]
+            rows += [
+                table.compare(f"{name}: relun process", whole, "python -c pass", pass_, bar(3)),
+                table.compare(f"{name}: relun process", whole, peer, lvm2),
+            ]
+        if name == "many":
+            rows.append(_plain("300 VDIs in-process", str(file), file.median, 0.5, " s"))
+        flushes, kibibytes = float(traffic.flushes), traffic.bytes_written / 1024
+        written = f"{kibibytes:.1f} KiB in {traffic.writes} writes"
+        return [
+            *rows,
+            _plain(f"{name}: flushes", f"{flushes:.0f}", flushes, bar(5)),
+            _plain(f"{name}: bytes written", written, kibibytes, bar(64), " KiB"),
+        ]
 
-    def alternating(
-        self, one: Callable[[], float], other: Callable[[], float]
-    ) -> tuple[table.Times, table.Times]:
-        """Run two things in turn, so that a busy moment of the machine meets both."""
-        one(), other()
-        pairs = [(one(), other()) for _ in range(self.runs)]
-        return table.Times(tuple(a for a, _ in pairs)), table.Times(tuple(b for _, b in pairs))
-
-    def _command(self, path: str, original: str, ranges: list[tuple[int, int]]) -> float:
-        seconds = peers.process([RELUN, "resign", "--yes", "--sr-uuid", peers.SR_UUID, path])
-        peers.restore(path, original, ranges)
-        return seconds
+    def rounds(self, things: dict[str, Callable[[], float]]) -> dict[str, table.Times]:
+        """Run all things in turns, so that a busy moment of the machine meets all of them."""
+        found: dict[str, list[float]] = {name: [] for name in things}
+        for number in range(self.runs + 1):
+            for name, measure in things.items():
+                seconds = measure()
+                if number:  # the first round does not count
+                    found[name].append(seconds)
+        return {name: table.Times(tuple(seconds)) for name, seconds in found.items()}
 
     def hundred(self) -> list[table.Row]:
         """100 LUNs of one VDI each: one relun command, and vgimportclone one by one."""
@@ -249,10 +248,6 @@ def _holds(path: str, size: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _if(condition: bool, bar: float) -> float | None:
-    return bar if condition else None
 
 
 def _plain(

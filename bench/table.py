@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Times(NamedTuple):
-    """Seconds of several runs of one thing."""
+    """Seconds of several runs of one thing; things of the same rounds compare run by run."""
 
     seconds: tuple[float, ...]
 
@@ -39,8 +39,17 @@ class Row(NamedTuple):
 
 
 def compare(what: str, ours: Times, peer_name: str, peer: Times, bar: float | None = None) -> Row:
-    """Return the row of one thing's time as a multiple of its peer's."""
-    return Row(what, str(ours), f"{peer_name}: {peer}", ours.median / peer.median, bar)
+    """Return the row of one thing's time as a multiple of its peer's.
+
+    Where both ran in turns, the ratio is the median of the turns' ratios: a moment in which the
+    machine was busy slowed both. Else it is the ratio of the medians.
+    """
+    if len(ours.seconds) == len(peer.seconds):
+        pairs = zip(ours.seconds, peer.seconds, strict=True)
+        ratio = statistics.median(mine / other for mine, other in pairs)
+    else:
+        ratio = ours.median / peer.median
+    return Row(what, str(ours), f"{peer_name}: {peer}", ratio, bar)
 
 
 def markdown(rows: Sequence[Row]) -> str:
