@@ -6,7 +6,6 @@ import sys
 
 from relun.cli.exits import Exit
 from relun.cli.output import Output
-from relun.cli.report import Report
 from relun.cli.words import clean, error_title
 from relun.core import sysfs, verbs
 from relun.core.device import BlockDevice, open_device
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     Found = tuple[Repository, BlockNode | None]
 
 
-def run(arguments: argparse.Namespace) -> Exit:
-    """Look at the given devices, or at all of them; one that cannot be read is told and left out."""
+def conflicts(arguments: argparse.Namespace) -> Exit:
+    """Look at the given devices, or at all; one that cannot be read is told and left out."""
     output = Output(arguments)
     paths = arguments.targets or sysfs.all_disks()
     found: list[Found] = []
@@ -35,15 +34,15 @@ def run(arguments: argparse.Namespace) -> Exit:
             found.append(_read(path))
         except DeviceError as error:
             unreadable.append((path, error))
-    conflicts = verbs.conflicts(found)
+    doubled = verbs.conflicts(found)
     if output.as_json:
         from relun.cli.objects import conflicts_object
 
-        output.show_object(conflicts_object(paths, conflicts, unreadable))
+        output.show_object(conflicts_object(paths, doubled, unreadable))
     else:
-        output.show_lines(_lines(conflicts, len(found)))
-        for path, error in unreadable:
-            print(f"relun: {clean(path)}: {error_title(error)}", file=sys.stderr)
+        output.show_lines(_lines(doubled, len(found)))
+        for path, reason in unreadable:
+            print(f"relun: {clean(path)}: {error_title(reason)}", file=sys.stderr)
     output.finish()
     return Exit.REFUSED if unreadable and arguments.targets else Exit.DONE
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
 
-def run(arguments: argparse.Namespace) -> Exit:
+def explain(arguments: argparse.Namespace) -> Exit:
     """Explain the codes, or list them all."""
     unknown = [code for code in arguments.codes if code not in ENTRIES]
     if unknown:

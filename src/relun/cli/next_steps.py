@@ -1,4 +1,4 @@
-"""What is left to do in the pool after a resign: the xe commands, with all values that are known."""
+"""What is left to do in the pool after a resign: xe commands with all values that are known."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _FILE_TYPES = {"XSLocalEXT-": "ext", "XSLocalLargeBlock-": "largeblock"}
 
 def next_steps(report: Report) -> list[str]:
     """Return the commands to run on a host of the pool. UPPER CASE words are to be filled in."""
-    assert report.plan is not None and report.plan.repository.vg is not None
+    assert report.plan is not None
     repository = report.plan.repository
+    assert repository.vg is not None
     new = report.plan.change.new_sr
     name = repository.mgt.content.sr_name if repository.mgt and repository.mgt.content else ""
     label = quote(name or "SR " + new[:8])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relun.cli import tree, words
 from relun.cli.schema import SCHEMA
+from relun.core.errors import RelunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from relun.cli.report import Report
     from relun.core.conflicts import Conflict
-    from relun.core.errors import DeviceError, RelunError
+    from relun.core.errors import DeviceError
     from relun.core.finding import Finding
     from relun.core.plan import Plan
     from relun.core.repository import Repository
@@ -125,7 +126,7 @@ def _error(report: Report) -> Object | None:
 
 def _cause(error: RelunError) -> Object | None:
     cause = error.fields.get("cause")
-    if not hasattr(cause, "code"):
+    if not isinstance(cause, RelunError):
         return None
     return {"code": cause.code, "title": words.title(cause.code, cause.fields)}
 

@@ -37,8 +37,8 @@ _IDENTITY = (
         "--sr-uuid",
         metavar="UUID",
         default="",
-        help="the new SR uuid (one SR only); random if not given. All other new ids follow from it, "
-        "so the same SR uuid gives the same ids again",
+        help="the new SR uuid (one SR only); random if not given. All other new ids follow from "
+        "it, so the same SR uuid gives the same ids again",
     ),
     _argument(
         "--map",
@@ -110,8 +110,8 @@ VERBS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
                 metavar="DEVICE",
                 action="append",
                 default=[],
-                help="refuse unless TARGET is a copy of DEVICE, and not DEVICE itself; give it once "
-                "per LUN of the SR (one SR only)",
+                help="refuse unless TARGET is a copy of DEVICE, and not DEVICE itself; give it "
+                "once per LUN of the SR (one SR only)",
             ),
             _YES,
             *_OUTPUT,
@@ -177,19 +177,26 @@ DESCRIPTION = (
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return the arguments, the verb's own parser among them. Exits with code 2 on wrong usage."""
-    if argv and argv[0] in VERBS:
-        verb, rest = argv[0], argv[1:]
-        help_text, description, arguments = VERBS[verb]
-        parser = argparse.ArgumentParser("relun " + verb, description=description)
-        parser.allow_abbrev = False
-        for names, how in arguments:
-            parser.add_argument(*names, **how)
-        found = parser.parse_args(rest)
-        found.verb, found.parser = verb, parser
-        return found
-    overview = _overview()
-    overview.parse_args(argv)
-    overview.error("the verb comes first")
+    if not argv or argv[0] not in VERBS:
+        overview = _overview()
+        overview.parse_args(argv)
+        overview.error("the verb comes first")
+    _summary, description, arguments = VERBS[argv[0]]
+    # Each add_argument makes a formatter; with a width it need not ask for the terminal's size.
+    parser = argparse.ArgumentParser(
+        "relun " + argv[0], description=description, allow_abbrev=False, formatter_class=_sized
+    )
+    for names, how in arguments:
+        parser.add_argument(*names, **how)
+    parser.formatter_class = argparse.HelpFormatter
+    found = parser.parse_args(argv[1:])
+    found.verb, found.parser = argv[0], parser
+    return found
+
+
+class _sized(argparse.HelpFormatter):  # noqa: N801
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=100)
 
 
 def _overview() -> argparse.ArgumentParser:

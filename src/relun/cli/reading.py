@@ -5,16 +5,14 @@ from __future__ import annotations
 from relun.cli import asked
 from relun.cli.exits import Exit
 from relun.cli.output import Output
-from relun.cli.session import one_group, run_groups
+from relun.cli.session import one_group, opened, run_groups
 from relun.core import verbs
-from relun.core.device import open_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
     from relun.cli.report import Report
-    from relun.core.device import Device
 
 _ONE_SR_ONLY = {
     "plan": asked.ONE_SR_ONLY[:3],
@@ -23,7 +21,7 @@ _ONE_SR_ONLY = {
 }
 
 
-def run(arguments: argparse.Namespace) -> Exit:
+def read(arguments: argparse.Namespace) -> Exit:
     """Read each SR among the targets."""
     verb = arguments.verb
     groups = one_group(arguments, _ONE_SR_ONLY.get(verb, ()))
@@ -47,13 +45,7 @@ def _plan(arguments: argparse.Namespace, report: Report) -> None:
 
 
 def _verify(arguments: argparse.Namespace, report: Report) -> None:
-    opened: list[Device] = []
-    try:
-        for path in arguments.against:
-            opened.append(open_device(path))
-        report.differences = verbs.verify(report.devices, opened or None)
-    finally:
-        for device in opened:
-            device.close()
+    with opened(arguments.against) as against:
+        report.differences = verbs.verify(report.devices, against or None)
     if report.differences:
         report.exit = Exit.DIFFERENT

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from relun.cli.output import Output
+    from relun.core.device import Device
 
     Act = Callable[[Report], None]
     Group = tuple[str, ...]
@@ -73,6 +74,27 @@ def run_groups(
         codes.append(report.exit)
     output.finish()
     return worst(codes)
+
+
+class opened:  # noqa: N801 - used as a function
+    """Context: the devices at these paths, opened for reading. Raise DeviceError."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = paths
+        self._devices: list[Device] = []
+
+    def __enter__(self) -> list[Device]:
+        try:
+            for path in self._paths:
+                self._devices.append(open_device(path))
+        except DeviceError:
+            self.__exit__()
+            raise
+        return self._devices
+
+    def __exit__(self, *_exc: object) -> None:
+        for device in self._devices:
+            device.close()
 
 
 def _run_one(report: Report, act: Act, writable: bool) -> None:

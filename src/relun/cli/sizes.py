@@ -7,12 +7,9 @@ def size(count: int) -> str:
     """Return a number of bytes in the largest unit that leaves at least one whole."""
     if count < 1024:
         return f"{count} B"
-    value = float(count)
-    for unit in _UNITS:
-        value /= 1024
-        if value < 1024:
-            break
-    return f"{value:.1f}".removesuffix(".0") + " " + unit
+    power = min((count.bit_length() - 1) // 10, len(_UNITS))
+    value = f"{count / 1024**power:.1f}".removesuffix(".0")
+    return f"{value} {_UNITS[power - 1]}"
 
 
 def count(number: int, noun: str) -> str:

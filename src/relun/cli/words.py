@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from relun.core.catalogue import ENTRIES, Entry
-from relun.core.errors import Interrupted
+from relun.core.errors import Interrupted, RelunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
     from relun.cli.output import Line
     from relun.cli.report import Report
-    from relun.core.errors import RelunError
+    from relun.core.catalogue import Entry
     from relun.core.finding import Finding
 
 _SEVERITIES = {
@@ -31,6 +30,8 @@ class _Fields(dict):  # type: ignore[type-arg]
 
 def entry(code: str) -> Entry:
     """Return the catalogue's entry, an empty one for a code that it does not know."""
+    from relun.core.catalogue import ENTRIES, Entry
+
     return ENTRIES.get(code, Entry(code, "", ""))
 
 
@@ -101,7 +102,7 @@ def error_title(error: RelunError) -> str:
     """Return what went wrong in one line, its cause included."""
     said = title(error.code, error.fields)
     cause = error.fields.get("cause")
-    if cause is not None and hasattr(cause, "code"):
+    if isinstance(cause, RelunError):
         return f"{said}: {title(cause.code, cause.fields)}"
     return said
 
@@ -127,4 +128,4 @@ def quote(text: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
-    return str(value)
+    return str(value) or "-"

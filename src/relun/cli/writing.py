@@ -16,13 +16,9 @@ if TYPE_CHECKING:
     from relun.cli.report import Report
 
 
-def run(arguments: argparse.Namespace) -> Exit:
+def change(arguments: argparse.Namespace) -> Exit:
     """Change each SR among the targets."""
     verb = arguments.verb
-    if verb == "resign" and arguments.dry_run:
-        from relun.cli import reading
-
-        return reading.run(arguments)
     groups = one_group(arguments, asked.ONE_SR_ONLY if verb == "resign" else ())
     output = Output(arguments, len(groups) > 1, json_when_piped=True)
     put_off = PutOff()
@@ -45,10 +41,7 @@ def _resign(arguments: argparse.Namespace, report: Report, put_off: PutOff) -> N
     options = asked.options(arguments)
     if arguments.map_out:
         asked.check_writable(arguments.map_out)
-    if arguments.expect_serial:
-        confirm.expect_serial(report, arguments.expect_serial)
-    if arguments.original:
-        confirm.expect_copy_of(report, arguments.original)
+    confirm.expect(report, arguments.expect_serial, arguments.original)
     _confirm(arguments, report, put_off)
     report.outcome = verbs.resign(report.devices, options, put_off)
     report.plan = report.outcome.plan

@@ -1,6 +1,6 @@
 """What every code of a finding or an error says, means, and asks for. Loaded to be printed only.
 
-``title`` may name the fields of the finding or error in braces; a field it lacks is shown as a dash.
+``title`` names fields of the finding or error in braces; one that is absent shows as a dash.
 """
 
 from relun.core.hints import Dict, NamedTuple
@@ -30,7 +30,7 @@ ENTRIES: Dict[str, Entry] = {
         "{device} is in use ({reason})",
         "relun needs a device for itself while it writes. Something has opened it exclusively, "
         "mounted it, or locked the file: LVM, a mount, a RAID, or another relun.",
-        "Deactivate or unmount what uses it (lsblk, fuser, dmsetup ls --tree show it), then repeat.",
+        "Deactivate or unmount what uses it (lsblk, fuser and dmsetup ls --tree show it).",
     ),
     "device-readonly": Entry(
         "{device} cannot be written to: {reason}",
@@ -71,8 +71,8 @@ ENTRIES: Dict[str, Entry] = {
     ),
     "device-lied": Entry(
         "{device} does not hold what was written to it",
-        "relun reads back what it wrote before it relies on it. The write was reported as done, but "
-        "other bytes came back: a fault of the device, or another host writes to the LUN.",
+        "relun reads back what it wrote before it relies on it. The write was reported as done, "
+        "but other bytes came back: a fault of the device, or another host writes to the LUN.",
         "Make sure that no other host uses the LUN, and have the array checked.",
     ),
     "changed-meanwhile": Entry(
@@ -304,8 +304,8 @@ ENTRIES: Dict[str, Entry] = {
     ),
     "mgt-dead-record": Entry(
         "the record of the VDI {vdi} has no volume behind it",
-        "MGT and the volumes disagree: the copy may be of a moment in which a VDI was being made or "
-        "removed. SM itself drops such a record.",
+        "MGT and the volumes disagree: the copy may be of a moment in which a VDI was being made "
+        "or removed. SM itself drops such a record.",
         "Take a new copy, or add --force-mgt to mark the record as deleted, as SM would.",
     ),
     "mgt-vdi-type": Entry(
@@ -438,7 +438,7 @@ ENTRIES: Dict[str, Entry] = {
     ),
     "journal-resize": Entry(
         "an image was being resized",
-        "The resize journal holds old blocks of the image; undoing it later would put back old ids.",
+        "The journal holds old blocks of the image; undoing it later would put back old ids.",
         "Attach the original once, so that SM settles it, and copy it again.",
     ),
     # --- identity
@@ -454,8 +454,8 @@ ENTRIES: Dict[str, Entry] = {
     ),
     "map-invalid": Entry(
         "the map cannot give {old} the id {new}",
-        "Both must be uuids, or both LVM uuids, and they must differ from each other; the SR's must "
-        "agree with --sr-uuid.",
+        "Both must be uuids, or both LVM uuids, and they must differ from each other; the SR's "
+        "must agree with --sr-uuid.",
         "Correct the map.",
     ),
     "map-unused": Entry(
@@ -506,6 +506,23 @@ ENTRIES: Dict[str, Entry] = {
         "An undo would mix old and new metadata.",
         "Copy the LUN again from the original.",
     ),
+    # --- verify
+    "old-id": Entry(
+        "an id of the original is left ({kind}): {id}",
+        "After a resign no id of the original may stand anywhere, in any encoding.",
+        "Report this, please. Do not attach the clone beside its original; undo it.",
+    ),
+    "bytes-differ": Entry(
+        "bytes differ from {original} that a resign does not change",
+        "Clone and original were not the same when the clone was resigned, one of them was used "
+        "since, or this is another original.",
+        "None needed if either was used since; otherwise check that this is the right original.",
+    ),
+    "size-differs": Entry(
+        "the LUN has {size} bytes, the original {original}",
+        "A clone may be larger than its original.",
+        "None needed.",
+    ),
     # --- the command
     "refused": Entry(
         "refused",
@@ -514,8 +531,8 @@ ENTRIES: Dict[str, Entry] = {
     ),
     "confirmation": Entry(
         "not confirmed",
-        "relun asks before it changes a block device, and there is nobody to ask, or the answer was "
-        "no.",
+        "relun asks before it changes a block device. There is no terminal to ask on, or the "
+        "answer was no.",
         "Check the device, then answer with yes, or add --yes.",
     ),
     "not-started": Entry(

@@ -42,7 +42,7 @@ def membership(device: Device) -> Membership:
 
 
 def group(found: Sequence[Membership]) -> List[List[int]]:
-    """Return the numbers of the LUNs, those of one SR together, in the order of the first of each."""
+    """Return the numbers of the LUNs, those of one SR together, ordered by the first of each."""
     groups: Dict[bytes, List[int]] = {}
     for number, member in enumerate(found):
         key = _run_of(member, found) or _vg_of(member, found) or str(number).encode("ascii")
