@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 from relun.cli.exits import Exit
+from relun.cli.output import Output
 from relun.core.catalogue import ENTRIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+    from relun.cli.output import Line
 
 
 def explain(arguments: argparse.Namespace) -> Exit:
@@ -17,37 +18,34 @@ def explain(arguments: argparse.Namespace) -> Exit:
     unknown = [code for code in arguments.codes if code not in ENTRIES]
     if unknown:
         arguments.parser.error(f"no such code: {', '.join(unknown)} (relun explain lists them all)")
+    output = Output(arguments)
     codes = arguments.codes or list(ENTRIES)
-    try:
-        if arguments.json:
-            _as_json(codes)
-        else:
-            _as_text(codes, brief=not arguments.codes)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        sys.stdout = None
+    if output.as_json:
+        from relun.cli.objects import explained
+
+        for code in codes:
+            output.show_object(explained(code))
+    elif arguments.codes:
+        for code in codes:
+            output.show_lines(_whole(code))
+    else:
+        column = max(map(len, codes))
+        output.show_lines(
+            [(code.ljust(column), "bold"), (f"  {title(code)}", "")] for code in codes
+        )
+    output.finish()
     return Exit.DONE
 
 
-def _as_json(codes: list[str]) -> None:
-    import json
-
-    from relun.cli.objects import explained
-
-    for code in codes:
-        print(json.dumps(explained(code), ensure_ascii=False))
+def title(code: str) -> str:
+    """Return a code's title with its fields in brackets."""
+    return ENTRIES[code].title.format_map(_Named())
 
 
-def _as_text(codes: list[str], brief: bool) -> None:
-    for number, code in enumerate(codes):
-        entry = ENTRIES[code]
-        if brief:
-            print(f"{code:<20} {entry.title.format_map(_Named())}")
-            continue
-        print(("\n" if number else "") + f"{code}: {entry.title.format_map(_Named())}")
-        print(f"  {entry.meaning}")
-        if entry.remedy:
-            print(f"  {entry.remedy}")
+def _whole(code: str) -> list[Line]:
+    entry = ENTRIES[code]
+    shown: list[Line] = [[(code, "bold"), (f": {title(code)}", "")], [(f"  {entry.meaning}", "")]]
+    return [*shown, [(f"  {entry.remedy}", "")]] if entry.remedy else shown
 
 
 class _Named(dict):  # type: ignore[type-arg]

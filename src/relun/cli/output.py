@@ -81,7 +81,7 @@ class Output:
         self._clear_status()
         try:
             sys.stdout.flush()
-        except BrokenPipeError:
+        except OSError:
             self._reader_gone()
 
     def _clear_status(self) -> None:
@@ -91,11 +91,11 @@ class Output:
     def _print(self, text: str, error: bool = False) -> None:
         try:
             print(text, file=sys.stderr if error else sys.stdout)
-        except BrokenPipeError:
+        except OSError:
             self._reader_gone()
 
     def _reader_gone(self) -> None:
-        """Whoever read the output has left: go on with the work, silently."""
+        """Whoever read the output has left, or its disk is full: go on with the work, silently."""
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 

@@ -167,7 +167,7 @@ VERBS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     "explain": (
         "explain a finding's or an error's code",
         "Say what a code means and what to do. Without a code: list them all.",
-        (_argument("codes", nargs="*", metavar="CODE", help="such as vhd-footers"), _OUTPUT[0]),
+        (_argument("codes", nargs="*", metavar="CODE", help="such as vhd-footers"), *_OUTPUT),
     ),
 }
 DESCRIPTION = (

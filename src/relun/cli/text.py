@@ -170,8 +170,8 @@ def _ids(plan: Plan, verbose: int) -> list[Line]:
         shown.append([(f"  VDI  {old} -> ", ""), (new, "bold"), (name, "")])
     if not verbose and len(vdis) > _FEW:
         shown.append([(f"  and {len(vdis) - _FEW} VDIs more (--verbose, --map-out)", "dim")])
-    rest = {"image": "uuids of images", "lvm": "LVM uuids"}
-    more = [f"{len(ids[kind])} {noun}" for kind, noun in rest.items() if ids[kind]]
+    rest = {"image": "image uuid", "lvm": "LVM uuid"}
+    more = [count(len(ids[kind]), noun) for kind, noun in rest.items() if ids[kind]]
     shown.append([(f"  and {', '.join(more)}", "dim")])
     if plan.dropped:
         shown.append([(f"  dropped: {', '.join(map(clean, plan.dropped))}", "yellow")])

@@ -107,6 +107,12 @@ ENTRIES: Dict[str, Entry] = {
         "LVM takes the first one that it finds; what the other belongs to cannot be known.",
         "Find out which one is stale (pvck --dump headers) and wipe that sector.",
     ),
+    "label-room": Entry(
+        "the label at {offset} of {device} does not fit into relun's marker",
+        "While relun works, its marker stands in the label's place and holds the label compressed. "
+        "LVM leaves the end of that sector zero; here something else lies in it.",
+        "Look at the sector (hexdump); if what follows the label is of no use, zero it.",
+    ),
     "mda-bounds": Entry(
         "a metadata area of {size} bytes does not fit on the device of {device_size} bytes",
         "The label names a metadata area beyond the end of the device: the copy is too small.",
@@ -148,6 +154,11 @@ ENTRIES: Dict[str, Entry] = {
         "The copies of the text differ: LVM was interrupted between them, or the LUNs were not "
         "copied at the same moment.",
         "If the LUNs of this SR were copied one after the other, copy them again at one moment.",
+    ),
+    "mda-differ": Entry(
+        "two metadata texts of the same seqno {seqno} say different things",
+        "LVM goes by the number alone and would take either; which one is true cannot be told.",
+        "Find out which one is right (pvck --dump metadata), and have LVM write it anew.",
     ),
     "mda-full": Entry(
         "the new metadata text of {size} bytes has no room beside the present one",
@@ -425,6 +436,12 @@ ENTRIES: Dict[str, Entry] = {
         "uuids of its own.",
         "Attach the original once, so that SM settles it, and copy it again; or resign it with its "
         "journals by --force-journals.",
+    ),
+    "drop-with-journals": Entry(
+        "{where}: what this unfinished operation will need is not known",
+        "SM goes on with the operation when the SR is attached, and may need an image that looks "
+        "like one of a snapshot only.",
+        "Resign without --drop-snapshots, or clone the SR again when it is quiet.",
     ),
     "journal-pending": Entry(
         "a {kind} operation of SM was under way",
