@@ -1,11 +1,16 @@
 """The whole lab in one object: a guest, its target, multipath and LVM, and the LUN files."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from lab.guest import Guest, GuestError
+from lab.guest import INSIDE, Guest, GuestError, quote, relun_command
 from lab.lvm import Lvm
-from lab.target import Multipath, Target
+from lab.target import PORTALS, Lun, Multipath, Target
 from support import golden
+
+SR_UUID = "5eed5eed-0000-4000-8000-0000000000ff"
 
 
 class Lab:
@@ -22,6 +27,39 @@ class Lab:
     def lun_file(self, image: str, called: str = "") -> Path:
         """A fresh copy of a sample image, where the target can export it."""
         return Path(golden.copy(image, self.target.folder, called))
+
+    def attach(
+        self, name: str, file: Path, portals: Sequence[str] = PORTALS[:1]
+    ) -> tuple[Lun, str]:
+        """Export a LUN file and log in to it; returns the LUN and its first device."""
+        lun = self.target.export(name, file)
+        return lun, self.target.login(lun, portals)[0]
+
+    def relun(self, *words: str) -> Any:
+        """Run a verb that must succeed, with ``--json``; returns what it printed."""
+        return json.loads(self.guest.check(relun_command([*words, "--json"])))
+
+    def refused(self, *words: str) -> str:
+        """Run a verb that must refuse and change nothing; returns its words."""
+        result = self.guest.relun(*words)
+        assert result.code == 1, result
+        assert "Nothing was changed." in result.err, result
+        return result.err
+
+    def resign(self, *words: str) -> Any:
+        """Resign to the tests' SR uuid; returns the outcome as JSON."""
+        return self.relun("resign", "--yes", "--sr-uuid", SR_UUID, *words)["outcome"]
+
+    def stepped(self, after: str, count: int | str, *words: str) -> str:
+        """The command of a relun that stops itself (SIGSTOP) after device operations.
+
+        ``after``: flush, or any (writes too); ``count``: the number of the operation, or each.
+        """
+        return (
+            relun_command(words)
+            .replace("-m relun", "{} {} {}".format(quote(str(INSIDE / "stepped.py")), after, count))
+            .rstrip("\n")
+        )
 
     def power_cycle(self) -> None:
         """Cut the guest's power and start it again; only the LUN files are left."""
