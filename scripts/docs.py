@@ -74,9 +74,9 @@ def cli() -> str:
         "the worst: 3 before 1 before 4 before 0."
     )
     parts.append(
-        "## Signals\n\nSIGINT, SIGTERM and SIGHUP never leave a LUN half-changed. Before the LUN is "
-        "hidden, a resign is taken back and ends with code 1; from then on it is finished first, "
-        "and the output says that the signal came. Targets that were not begun are left alone."
+        "## Signals\n\nSIGINT, SIGTERM and SIGHUP never leave a LUN half-changed. Before the LUN "
+        "is hidden, a resign is taken back and ends with code 1; from then on it is finished "
+        "first, and the output says that the signal came. Targets that were not begun are left alone."
     )
     parts.append(
         "## Text and JSON\n\n`--json` prints one object per SR and line; [json.md](json.md) lists "
