@@ -76,7 +76,7 @@ def cli() -> str:
     parts.append(
         "## Signals\n\nSIGINT, SIGTERM and SIGHUP never leave a LUN half-changed. Before the LUN "
         "is hidden, a resign is taken back and ends with code 1; from then on it is finished "
-        "first, and the output says that the signal came. Targets that were not begun are left alone."
+        "first, and the output says that the signal came. What was not begun is left alone."
     )
     parts.append(
         "## Text and JSON\n\n`--json` prints one object per SR and line; [json.md](json.md) lists "
