@@ -11,11 +11,15 @@ FORCED_BY = {
 
 
 class Options(NamedTuple):
-    """``label``: pattern for SR and VDI names with {name}, {date} and {sr}; ``date`` fills it."""
+    """``label``: pattern for SR and VDI names with {name}, {date} and {sr}; ``date`` fills it.
+
+    ``device_hint``: the path that the metadata of a VG of one PV shall name as the PV's.
+    """
 
     sr_uuid: str = ""  # random when empty
     id_map: Mapping[str, str] = {}
     label: str = ""
+    device_hint: str = ""  # the original's stays when empty
     date: str = ""
     drop_snapshots: bool = False
     drop_cbt: bool = False

@@ -51,7 +51,7 @@ def build_plan(repository: Repository, options: Options) -> Plan:
     if not options.lifts("sr-filesystem") or repository.mgt:
         edits += _volume_edits(repository, identity, options, dropped, findings)
     name = repository.vg.name.replace(repository.sr_uuid, identity.sr(repository.sr_uuid))
-    text = lvm.new_text(repository.vg, identity, dropped, name)
+    text = lvm.new_text(repository.vg, identity, dropped, name, options.device_hint)
     lvm_edits = {
         number: lvm.area_edits(number, lun, text) for number, lun in enumerate(repository.luns)
     }

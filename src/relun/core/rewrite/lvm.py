@@ -13,7 +13,9 @@ from relun.core.names import rename_uuids
 from relun.core.physical import Area, PhysicalLun
 
 
-def new_text(group: VolumeGroup, identity: Identity, dropped: Set[str], new_name: str) -> bytes:
+def new_text(
+    group: VolumeGroup, identity: Identity, dropped: Set[str], new_name: str, device_hint: str = ""
+) -> bytes:
     """Return the VG's next text, with its final NUL."""
     changed: Dict[int, bytes] = {}
     removed: List[Tuple[int, int]] = []
@@ -23,6 +25,8 @@ def new_text(group: VolumeGroup, identity: Identity, dropped: Set[str], new_name
     changed[section.values["seqno"].tokens[0]] = str(group.seqno + 1).encode("ascii")
     for pv in group.pvs.values():
         _replace_uuid(pv.section, identity, changed)
+        if device_hint and len(group.pvs) == 1 and "device" in pv.section.values:
+            changed[pv.section.values["device"].tokens[0]] = quote(device_hint)
         for key in ("device_id", "device_id_type"):  # the LUN's SCSI id as LVM saw the original
             if key in pv.section.values:
                 value = pv.section.values[key]
