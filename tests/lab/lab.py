@@ -1,6 +1,7 @@
 """The whole lab in one object: a guest, its target, multipath and LVM, and the LUN files."""
 
 import json
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ class Lab:
     def resign(self, *words: str) -> Any:
         """Resign to the tests' SR uuid; returns the outcome as JSON."""
         return self.relun("resign", "--yes", "--sr-uuid", SR_UUID, *words)["outcome"]
+
+    def command(self, *words: str) -> str:
+        """The guest's shell command for relun, to stand inside a script."""
+        return relun_command(words).rstrip("\n")
+
+    def host(self, *command: str) -> None:
+        """Run a command on the host that must succeed."""
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def resigned_alone(self, image: str) -> Path:
+        """A copy of an image resigned as a plain file on the host, for comparison."""
+        file = self.lun_file(image, "alone-" + image)
+        words = ("resign", "--yes", "--sr-uuid", SR_UUID, str(file))
+        self.host("bash", "-c", relun_command(words))
+        return file
 
     def stepped(self, after: str, count: int | str, *words: str) -> str:
         """The command of a relun that stops itself (SIGSTOP) after device operations.

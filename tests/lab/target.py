@@ -77,6 +77,7 @@ class Lun(NamedTuple):
     backing: str  # what the target opens in the guest: the file, or a loop device over it
     scsi_id: str  # NAA identifier, 32 hex digits; the kernel calls it naa.<digits>, udev 3<digits>
     serial: str
+    unit: int = 1  # its number in the target
 
     @property
     def iqn(self) -> str:
@@ -154,6 +155,35 @@ class Target:
         )
         return lun
 
+    def export_many(self, name: str, files: Sequence[Path]) -> list[Lun]:
+        """Offer many LUN files as units of one target, each behind a volatile cache."""
+        self._count += 1
+        script = (
+            't() {{ tgtadm --lld iscsi --tid {} "$@"; }}\n'
+            "t --mode target --op new --targetname {}{}\n"
+            "t --mode target --op bind --initiator-address ALL\n"
+        ).format(self._count, IQN, name)
+        luns = []
+        for unit, file in enumerate(files, 1):
+            loop = "/dev/loop{}".format(unit)
+            ids = ("600a0b8000{:06x}{:016x}".format(self._count, unit), "LAB{:05d}".format(unit))
+            lun = Lun(name, self._count, file, loop, *ids, unit)
+            script += "losetup {} {}/luns/{}\n".format(loop, CHANNEL, file.name)
+            script += self._unit_commands(lun, 512, False, True)
+            luns.append(lun)
+        self.guest.check(script)
+        return luns
+
+    def login_many(self, luns: Sequence[Lun]) -> list[str]:
+        """Log in to the target of :meth:`export_many`; returns the devices in the LUNs' order."""
+        self.guest.check(
+            "iscsiadm -m node -o new -T {0} -p {1} >/dev/null\n"
+            "iscsiadm -m node -T {0} -p {1} --login >/dev/null\n".format(luns[0].iqn, PORTALS[0])
+            + _await_disks(luns[0], len(luns))
+            + "udevadm settle\n"
+        )
+        return [self.paths(lun)[PORTALS[0]] for lun in luns]
+
     def replace_unit(
         self,
         lun: Lun,
@@ -227,8 +257,8 @@ class Target:
     def paths(self, lun: Lun) -> dict[str, str]:
         """The LUN's device paths by portal, as of now."""
         out = self.guest.check("lab_disks={}\n{}".format(lun.iqn, _DISKS_WITH_PORTALS))
-        pairs = (line.split() for line in out.splitlines())
-        return {portal: "/dev/" + disk for portal, disk in pairs}
+        found = (line.split() for line in out.splitlines())
+        return {portal: "/dev/" + disk for portal, unit, disk in found if int(unit) == lun.unit}
 
     def cut(self, portal: str) -> None:
         """Pull the cable of a portal; the initiator finds out by its own timeouts."""
@@ -254,9 +284,9 @@ class Target:
             _CACHING.format(0x14 if cache else 0x10),
         ]
         return (
-            "t --mode logicalunit --op new --lun 1 --backing-store {} --blocksize {}\n"
-            "t --mode logicalunit --op update --lun 1 --params {}\n"
-        ).format(quote(lun.backing), block_size, ",".join(parameters))
+            "t --mode logicalunit --op new --lun {0} --backing-store {1} --blocksize {2}\n"
+            "t --mode logicalunit --op update --lun {0} --params {3}\n"
+        ).format(lun.unit, quote(lun.backing), block_size, ",".join(parameters))
 
 
 # Disks of one target: names that bash finds in sysfs, without a process.
@@ -268,12 +298,13 @@ for session in /sys/class/iscsi_session/session*; do
     read -r portal <$connection/persistent_address
   done
   for disk in $session/device/target*/*/block/*; do
-    [ -e $disk ] && echo $portal ${disk##*/}
+    address=${disk%/block/*}
+    [ -e $disk ] && echo $portal ${address##*:} ${disk##*/}
   done
 done
 true
 """
-_DISKS = "for each in 1; do {}\ndone | while read -r portal disk; do echo $disk; done".format(
+_DISKS = "for each in 1; do {}\ndone | while read -r portal unit disk; do echo $disk; done".format(
     _DISKS_WITH_PORTALS
 )
 
@@ -282,7 +313,7 @@ def _await_disks(lun: Lun, count: int) -> str:
     return (
         "lab_disks={}\nfor try in {{1..200}}; do\n"
         "found=$({}\n)\nset -- $found\n[ $# -ge {} ] && break; sleep 0.02\ndone\n"
-    ).format(lun.iqn, _DISKS_WITH_PORTALS, 2 * count)
+    ).format(lun.iqn, _DISKS_WITH_PORTALS, 3 * count)
 
 
 class Multipath:
