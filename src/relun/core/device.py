@@ -37,7 +37,12 @@ class Device:
         self.path = path
         self.size = size
         self.block_size = block_size
-        self.traffic = Traffic()
+        self._bytes_read = self._bytes_written = self._writes = self._flushes = 0
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the device since it was opened."""
+        return Traffic(self._bytes_read, self._bytes_written, self._writes, self._flushes)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes at ``offset``. Raise DeviceError when that cannot be."""
@@ -53,7 +58,7 @@ class Device:
             raise DeviceError(
                 "device-short", device=self.path, offset=offset, length=length, got=len(data)
             )
-        self.traffic = self.traffic._replace(bytes_read=self.traffic.bytes_read + length)
+        self._bytes_read += length
         return data
 
     def write(self, offset: int, data: bytes) -> None:
@@ -66,9 +71,8 @@ class Device:
             self._write(offset, data)
         except OSError as error:
             raise self._io_error("write", offset, error) from error
-        self.traffic = self.traffic._replace(
-            bytes_written=self.traffic.bytes_written + len(data), writes=self.traffic.writes + 1
-        )
+        self._bytes_written += len(data)
+        self._writes += 1
 
     def flush(self) -> None:
         """Make every write so far durable on the medium."""
@@ -76,7 +80,7 @@ class Device:
             self._flush()
         except OSError as error:
             raise self._io_error("flush", 0, error) from error
-        self.traffic = self.traffic._replace(flushes=self.traffic.flushes + 1)
+        self._flushes += 1
 
     def data_ranges(self, start: int, end: int) -> List[Tuple[int, int]]:
         """Return (start, end) of the parts of a range that may hold anything but zeros."""

@@ -2,9 +2,10 @@
 
 from relun.core.edit import Change, Edit, changed_runs, in_order
 from relun.core.errors import Refused
-from relun.core.finding import Finding, refusals
+from relun.core.finding import REFUSE, Finding, refusals
 from relun.core.hints import Dict, List, NamedTuple, Sequence, Set, Tuple
 from relun.core.identity import Identity, check_overrides, random_uuid
+from relun.core.journal.marker import fits_marker
 from relun.core.names import is_uuid
 from relun.core.options import Options
 from relun.core.repository import Repository
@@ -39,7 +40,7 @@ def build_plan(repository: Repository, options: Options) -> Plan:
     findings = [f for f in repository.findings if not options.lifts(f.code)]
     if options.drop_snapshots:  # what a pending clone_ or leaf_ will need is not known
         findings += [
-            f._replace(code="drop-with-journals")
+            Finding("drop-with-journals", REFUSE, f.where, f.offset)
             for f in repository.findings
             if f.code == "journal-undo"
         ]
@@ -47,9 +48,7 @@ def build_plan(repository: Repository, options: Options) -> Plan:
         raise Refused("refused", refusals(findings), device=repository.devices[0].path)
     assert repository.vg is not None
     dropped = dropping.volumes_to_drop(repository, options)
-    edits: List[Edit] = []
-    if not options.lifts("sr-filesystem") or repository.mgt:
-        edits += _volume_edits(repository, identity, options, dropped, findings)
+    edits = _volume_edits(repository, identity, options, dropped, findings)
     name = repository.vg.name.replace(repository.sr_uuid, identity.sr(repository.sr_uuid))
     text = lvm.new_text(repository.vg, identity, dropped, name, options.device_hint)
     lvm_edits = {
@@ -58,6 +57,7 @@ def build_plan(repository: Repository, options: Options) -> Plan:
     labels = tuple(
         lvm.label_edit(number, lun, identity) for number, lun in enumerate(repository.luns)
     )
+    _expect_room(repository, labels)
     identity.check()
     edits += [run for found in lvm_edits.values() for edit in found for run in changed_runs(edit)]
     change = Change(
@@ -70,8 +70,16 @@ def build_plan(repository: Repository, options: Options) -> Plan:
         labels,
         in_order(edits),
     )
-    space = find_space(repository.luns, change, lvm_edits)
+    space = find_space(repository, change, lvm_edits)
     return Plan(repository, identity, space.change, space, tuple(sorted(dropped)), tuple(findings))
+
+
+def _expect_room(repository: Repository, labels: Sequence[Edit]) -> None:
+    """Raise Refused (label-room) when a label, put away in relun's marker, would not fit."""
+    for label in labels:
+        if not fits_marker(label.old):
+            device = repository.devices[label.device]
+            raise Refused("label-room", device=device.path, offset=label.offset)
 
 
 def _identity(repository: Repository, options: Options) -> Identity:

@@ -7,7 +7,7 @@
 from relun.core import checks
 from relun.core.device import Device
 from relun.core.errors import FormatError
-from relun.core.finding import REFUSE, WARN, Finding
+from relun.core.finding import REFUSE, WARN, Finding, refusals
 from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import DIRECTIONS
 from relun.core.lvm2.vg import LogicalVolume, VolumeGroup, parse_vg
@@ -54,6 +54,19 @@ class Repository(NamedTuple):
             if volume.name.kind == "mgt":
                 return volume
         return None
+
+    def behind_extents(self, number: int) -> List[Tuple[int, int]]:
+        """Return (start, end) of what lies behind a LUN's last extent and in none of its areas."""
+        label = self.luns[number].label
+        if self.vg is None or label is None:
+            return []
+        for pv in self.vg.pvs.values():
+            if self.members.get(pv.name) == number:
+                start = pv.pe_start + pv.pe_count * self.vg.extent_size
+                areas = label.metadata_areas + label.bootloader_areas
+                end = min([self.devices[number].size, *(at for at, n in areas if at + n > start)])
+                return [(start, end)] if start < end else []
+        return []
 
     def reader(self) -> VolumeReader:
         """Return a reader for the LVs."""
@@ -109,7 +122,7 @@ def _in_progress(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Repo
 
 
 def _volume_group(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Optional[VolumeGroup]:
-    """Return the VG of the newest text; note stale ones, refuse a second VG."""
+    """Return the VG of the newest text; note stale ones, refuse a second VG or a second truth."""
     groups: Dict[bytes, VolumeGroup] = {}
     for lun in luns:
         for area in lun.areas:
@@ -129,10 +142,17 @@ def _volume_group(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Opt
             fields = {"vgs": sorted({some.name for some in groups.values()})}
             findings.append(Finding("vg-several", REFUSE, group.name, -1, fields))
             break
-        if group is not newest:
+        if group.seqno < newest.seqno:
             fields_seqno = {"seqno": group.seqno, "newest": newest.seqno}
             findings.append(Finding("mda-stale", WARN, group.name, -1, fields_seqno))
+        elif _tokens(group) != _tokens(newest):  # LVM itself looks at the number alone
+            findings.append(Finding("mda-differ", REFUSE, group.name, -1, {"seqno": group.seqno}))
     return newest
+
+
+def _tokens(group: VolumeGroup) -> Sequence[bytes]:
+    """Return the VG's section without the trailer, whose time differs from area to area."""
+    return group.text.tokens[group.section.first : group.section.last + 1]
 
 
 def _members(
@@ -224,7 +244,7 @@ def _filesystem(reader: VolumeReader, group: VolumeGroup) -> str:
 def _without_group(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Repository:
     path = luns[0].device.path
     filesystem = ""
-    if findings:
+    if refusals(findings):
         kind = DAMAGED
     elif any(lun.label for lun in luns):
         kind = ORPHAN_PV

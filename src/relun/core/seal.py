@@ -2,23 +2,26 @@
 
 from relun.core.device import Device
 from relun.core.hints import List, Tuple
-from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, STASH_AT
-from relun.core.physical import Area, PhysicalLun
+from relun.core.journal.marker import POINTER_AT, SECTOR
+from relun.core.journal.pages import PAGE, PAGE_MAGIC
+from relun.core.physical import Area
+from relun.core.repository import Repository
 
 _CHUNK = 1 << 20  # bytes
 
 
-def scrub(lun: PhysicalLun) -> None:
-    """Zero all ring space that holds no current text, then stash and pointer.
+def scrub(repository: Repository, number: int) -> None:
+    """Zero, on LUN ``number``, ring space without a current text, relun's pages and the pointer.
 
     The pointer goes last: as long as it stands, a scrub that broke off is known to be unfinished.
     """
+    lun = repository.luns[number]
     device = lun.device
+    for start, end in repository.behind_extents(number):
+        _zero_pages(device, start, end)
     for area in lun.areas:
         for start, end in stale_parts(area):
             _zero(device, start, end)
-    if lun.pointer or any(lun.stash):
-        _zero(device, STASH_AT, GAP_END)
     device.flush()
     if lun.pointer:
         device.write(POINTER_AT, bytes(SECTOR))
@@ -26,13 +29,9 @@ def scrub(lun: PhysicalLun) -> None:
 
 
 def stale_parts(area: Area) -> List[Tuple[int, int]]:
-    """Return (start, end) on the LUN of ring parts outside the committed text."""
+    """Return (start, end) on the LUN of ring parts that the area's header does not point to."""
     start, size = area.header.start, area.header.size
-    where = area.header.committed
-    used = sorted(
-        (start + at, start + at + length)
-        for at, length in area.header.pieces(where.offset, where.size if area.text else 0)
-    )
+    used = sorted((start + at, start + end) for at, end in area.header.used())
     free = []
     position = start + SECTOR
     for begin, end in [*used, (start + size, start + size)]:
@@ -40,6 +39,17 @@ def stale_parts(area: Area) -> List[Tuple[int, int]]:
             free.append((position, begin))
         position = max(position, end)
     return free
+
+
+def _zero_pages(device: Device, start: int, end: int) -> None:
+    """Zero relun's pages in a range where somebody else's bytes may lie too."""
+    for at in range(start, end - PAGE + 1, _CHUNK):
+        data = device.read(at, min(_CHUNK + PAGE, end - at))
+        position = data.find(PAGE_MAGIC)
+        while 0 <= position < _CHUNK:
+            if (at + position) % SECTOR == 0 and position + PAGE <= len(data):
+                device.write(at + position, bytes(PAGE))
+            position = data.find(PAGE_MAGIC, position + 1)
 
 
 def _zero(device: Device, start: int, end: int) -> None:

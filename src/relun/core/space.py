@@ -1,17 +1,19 @@
-"""Where the journal goes: ring space that LVM does not use, of one of the LUNs.
+"""Where the journal goes: space of one of the LUNs that LVM does not use.
 
-Space where zeros lie is preferred: writing there costs one flush, and giving it back one more. A
-ring full of old texts works as well, a page at a time through the stash.
+That is what lies behind the last extent (a LUN is seldom a whole number of extents long) and the
+free part of a metadata ring. Where zeros lie, writing costs one flush, and giving it back one more.
+A ring full of old texts works as well, a few pages at a time through the stash.
 """
 
 from relun.core.digest import sha1
 from relun.core.edit import Change, Edit
 from relun.core.errors import Refused
-from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from relun.core.hints import Dict, List, NamedTuple, Optional, Tuple
 from relun.core.journal import pages
 from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, TAG_SIZE, Region
 from relun.core.journal.payload import pack_change
 from relun.core.physical import PhysicalLun
+from relun.core.repository import Repository
 from relun.core.rewrite.lvm import free_ring
 
 _SEARCHED = 1 << 20  # bytes at a free part's end where zeros are looked for
@@ -27,17 +29,15 @@ class Space(NamedTuple):
     digest: bytes  # SHA-1 of the payload
 
 
-def find_space(
-    luns: Sequence[PhysicalLun], change: Change, lvm_edits: Dict[int, List[Edit]]
-) -> Space:
+def find_space(repository: Repository, change: Change, lvm_edits: Dict[int, List[Edit]]) -> Space:
     """Return where the journal of ``change`` goes.
 
     Raise Refused (journal-gap, journal-space) when there is no place for it.
     """
     occupied = None
-    for number, lun in enumerate(luns):
-        parts = _free_parts(lun, lvm_edits[number])
-        if not parts:
+    for number, lun in enumerate(repository.luns):
+        rings = _free_parts(lun, lvm_edits[number])
+        if not rings:
             continue
         if not _gap_usable(lun):
             occupied = occupied or lun
@@ -46,14 +46,15 @@ def find_space(
         final = change._replace(switch=number, old_pointer=pointer)
         payload = pack_change(final)
         digest = sha1(payload).digest()
-        for place in (_in_zeros, _over_old_bytes):
-            for part in parts:
-                found = place(lun, part, payload, digest[:TAG_SIZE])
-                if found:
-                    return Space(final, found[0], found[1], digest)
+        candidates = [(_in_zeros, part) for part in [*repository.behind_extents(number), *rings]]
+        candidates += [(_over_old_bytes, part) for part in rings]
+        for place, part in candidates:
+            found = place(lun, part, payload, digest[:TAG_SIZE])
+            if found:
+                return Space(final, found[0], found[1], digest)
     if occupied:
         raise Refused("journal-gap", device=occupied.device.path, offset=POINTER_AT)
-    raise Refused("journal-space", device=luns[0].device.path)
+    raise Refused("journal-space", device=repository.devices[0].path)
 
 
 def _free_parts(lun: PhysicalLun, edits: List[Edit]) -> List[Tuple[int, int]]:
@@ -65,11 +66,12 @@ def _free_parts(lun: PhysicalLun, edits: List[Edit]) -> List[Tuple[int, int]]:
 
 
 def _gap_usable(lun: PhysicalLun) -> bool:
-    """The gap before the first area is zero, or holds the pointer of an earlier resign."""
-    begins = [start for start, _size in (lun.label.metadata_areas if lun.label else ())]
-    begins += [start for start, _size in (lun.label.data_areas if lun.label else ())]
-    pointer_free = lun.pointer is not None or not any(lun.head[POINTER_AT : POINTER_AT + SECTOR])
-    return min(begins, default=0) >= GAP_END and pointer_free and not any(lun.stash)
+    """The gap before the first area is zero, or relun's already: a pointer stands in it."""
+    label = lun.label
+    assert label is not None  # a LUN without one has no ring
+    areas = label.metadata_areas + label.data_areas + label.bootloader_areas
+    begins = min(start for start, _size in areas)
+    return begins >= GAP_END and (lun.pointer is not None or not any(lun.head[POINTER_AT:GAP_END]))
 
 
 def _in_zeros(

@@ -28,8 +28,8 @@ def expect_serial(path: str, expected: str) -> None:
 def expect_original(clone: Repository, original: Repository) -> None:
     """Raise Refused unless ``original`` carries the clone's ids and is another LUN.
 
-    original-same: both are one device, by two paths perhaps. original-differs: it carries other ids,
-    so it is not what the clone was made from (or the clone is resigned already).
+    original-same: both are one device, by two paths perhaps. original-differs: it carries other
+    ids, so it is not what the clone was made from (or the clone is resigned already).
     """
     for device in clone.devices:
         for other in original.devices:

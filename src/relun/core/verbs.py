@@ -5,10 +5,10 @@ Modules that a plain resign does without are imported where they are used: start
 
 from relun.core.device import Device
 from relun.core.errors import Interrupted, Refused
-from relun.core.finding import Finding
+from relun.core.finding import Finding, refusals
 from relun.core.hints import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import Pointer
-from relun.core.options import Options
+from relun.core.options import FORCED_BY, Options
 from relun.core.plan import Plan, build_plan
 from relun.core.repository import IN_PROGRESS, Repository, load
 from relun.core.transaction import Transaction, new_template
@@ -101,18 +101,23 @@ def undo(devices: Sequence[Device]) -> Outcome:
 
 
 def seal(devices: Sequence[Device]) -> Outcome:
-    """Scrub relun's journal and LVM's old texts from a resigned SR. There is no undo afterwards."""
+    """Scrub relun's journal and LVM's old texts from a resigned SR. There is no undo afterwards.
+
+    Raise Refused when something on the LUNs cannot be read: it might hold what is to be scrubbed.
+    """
     from relun.core import progress
     from relun.core.seal import scrub
 
     repository = load(devices)
     if repository.state == IN_PROGRESS:
         raise Interrupted("lun-in-progress", device=devices[0].path)
-    if repository.vg is None or len(repository.members) != len(repository.luns):
-        raise Refused("refused", repository.findings, device=devices[0].path)
+    against = [f for f in refusals(repository.findings) if f.code not in FORCED_BY]
+    if against:
+        raise Refused("refused", against, device=devices[0].path)
     progress.clear_leftover(repository)
-    for lun in load(devices).luns:
-        scrub(lun)
+    repository = load(devices)
+    for number in range(len(devices)):
+        scrub(repository, number)
     return Outcome("sealed", new_sr=repository.sr_uuid)
 
 

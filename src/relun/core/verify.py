@@ -113,7 +113,7 @@ def _planned(clone: Repository, edits: Sequence[Edit]) -> Dict[int, List[Range]]
     for number, lun in enumerate(clone.luns):
         mine = [(0, GAP_END)]
         mine += [(area.header.start, area.header.start + area.header.size) for area in lun.areas]
-        ranges[number] = mine
+        ranges[number] = mine + clone.behind_extents(number)
     for edit in _journaled(clone) or edits:
         ranges[edit.device].append((edit.offset, edit.end))
     return {number: sorted(found) for number, found in ranges.items()}

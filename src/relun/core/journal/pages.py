@@ -13,7 +13,7 @@ import zlib
 from relun.core.hints import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 PAGE = 1024
-_MAGIC = b"RLNJ"
+PAGE_MAGIC = b"RLNJ"
 _HEADER = struct.Struct("<4s8sIHHII")
 _STASH = struct.Struct("<4sIII")  # magic, first page, count, CRC-32 of the rest
 _LENGTH = struct.Struct("<H")
@@ -61,7 +61,7 @@ def build_pages(payload: bytes, old: bytes, tag: bytes) -> Optional[bytes]:
 def parse_page(raw: bytes, number: int, tag: bytes) -> Optional[Page]:
     """Return page ``number`` of the journal ``tag``, None when these bytes are anything else."""
     magic, own_tag, own_number, blob_size, slice_size, old_crc, crc = _HEADER.unpack_from(raw)
-    if magic != _MAGIC or own_tag != tag or own_number != number or _page_crc(raw) != crc:
+    if magic != PAGE_MAGIC or own_tag != tag or own_number != number or _page_crc(raw) != crc:
         return None
     slice_at = _HEADER.size + blob_size
     blob = raw[_HEADER.size : slice_at]
@@ -138,7 +138,7 @@ def _inflated(blob: bytes) -> bytes:
 
 
 def _build_page(own: Tuple[bytes, int], old: bytes, blob: bytes, part: bytes) -> bytes:
-    fields = (_MAGIC, *own, len(blob), len(part), zlib.crc32(old))
+    fields = (PAGE_MAGIC, *own, len(blob), len(part), zlib.crc32(old))
     body = (blob + part).ljust(CAPACITY, b"\0")
     blank = _HEADER.pack(*fields, 0) + body
     return _HEADER.pack(*fields, zlib.crc32(blank)) + body
