@@ -2,6 +2,7 @@
 
 import random
 import time
+import tracemalloc
 from typing import List
 
 import pytest
@@ -194,3 +195,34 @@ def test_damaged_texts_raise_nothing_but_format_errors() -> None:
         except FormatError:
             outcomes.append("refused")
     assert set(outcomes) == {True, "refused"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"v {" + b"#\n" * (1 << 19) + b"}",
+        b'v { a = "' + b'\\"' * (1 << 19) + b'" }',
+        b"{" * (1 << 20),
+        b'""' * (1 << 19),
+        b"v{" + b" ".join(b"%x=1" % n for n in range(1 << 17)) + b"}",
+        b"v{a=[" + b"1," * (1 << 19) + b"]}",
+        b'v { a\\"b" = 1 }',
+    ],
+    ids=["comments", "escapes", "braces", "quotes", "items", "array", "bare escape"],
+)
+def test_no_text_takes_memory_out_of_proportion(data: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(FormatError) as error:
+        parse_text(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert error.value.code == "text-syntax"
+    assert peak < 64 << 20
+
+
+def test_escapes_in_strings_and_comments_stay() -> None:
+    data = b'v {\n\ta = "x\\"y\\\\" # it\\"s\n\tb = \'c:\\\' \n}\n'
+    parsed = parse_text(data)
+    assert parsed.root.sections["v"].text("a") == 'x"y\\'
+    assert parsed.root.sections["v"].text("b") == "c:\\"
+    assert parsed.render({}) == data

@@ -5,19 +5,21 @@ replaced stays byte for byte, comments and spaces included.
 """
 
 import re
+from itertools import islice
 
 from relun.core.errors import FormatError
 from relun.core.hints import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 # One match = the space and comments before a token, and the token. A '#' inside a string is no
-# comment; single-quoted strings know no escapes. Whatever the bytes, every alternative takes all it
-# can and one of them always matches (a string without its end runs to the end of the text), so that
-# nothing is ever tried twice: the time is linear in the length of the text.
+# comment. Escapes are blotted out beforehand, so that a string ends at the next quote. The time is
+# linear in the length of the text, and so that its memory is bounded no group is repeated without
+# a limit: each repetition would stay on the regular expression engine's stack.
 _TOKEN = re.compile(
-    rb"([\s\0]*(?:#[^\n]*[\s\0]*)*)"
-    rb"(\"[^\"\\]*(?:\\.?[^\"\\]*)*\"?|'[^']*'?|[{}[\]=,]|[^\s\0{}[\]=,#\"']+|\Z)",
-    re.DOTALL,
+    rb"([\s\0]*(?:#[^\n]*[\s\0]*){0,999})"
+    rb"(\"[^\"]*\"?|'[^']*'?|[{}[\]=,]|[^\s\0{}[\]=,#\"']+|\Z|(?=#))"
 )
+_MAX_TOKENS = 1 << 18  # of 5,000 volumes; SM's MGT has room for 4,094
+_MAX_TOKEN = 1 << 16  # bytes
 _QUOTES = (b'"', b"'")
 _MAX_DIGITS = 20  # 2**64 has that many
 
@@ -86,7 +88,7 @@ class MetadataText(NamedTuple):
 
 def parse_text(data: bytes) -> MetadataText:
     """Parse a metadata text. Raise FormatError (text-syntax) with the offset of the fault."""
-    pairs = _TOKEN.findall(data)
+    pairs = _tokens(data)
     tail = b""
     while pairs and not pairs[-1][1]:  # \Z may match twice: after trailing space, and again
         tail = pairs.pop()[0] + tail
@@ -97,6 +99,36 @@ def parse_text(data: bytes) -> MetadataText:
     if not all(map(_terminated, tokens[-2:-1])):
         raise parser.error(len(tokens) - 2)
     return MetadataText(gaps, tokens, parser.section("", 0, len(tokens) - 1))
+
+
+def _tokens(data: bytes) -> List[Tuple[bytes, bytes]]:
+    """Return (gap, token) pairs that make up the whole text. Raise FormatError (text-syntax)."""
+    plain = data.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in data else data
+    if len(plain) <= _MAX_TOKENS:
+        pairs = _TOKEN.findall(plain)
+    else:
+        pairs = [match.groups() for match in islice(_TOKEN.finditer(plain), _MAX_TOKENS)]
+        end = sum([len(gap) + len(token) for gap, token in pairs])
+        if end != len(plain):
+            raise FormatError("text-syntax", end, token="text too long")
+    for _gap, token in pairs:
+        if len(token) > _MAX_TOKEN:
+            raise FormatError("text-syntax", 0, token="token too long")
+    return pairs if plain is data else _unblotted(data, pairs)
+
+
+def _unblotted(data: bytes, blotted: List[Tuple[bytes, bytes]]) -> List[Tuple[bytes, bytes]]:
+    """Return the pairs with the text's own bytes; escapes are allowed in strings and comments."""
+    pairs = []
+    end = 0
+    for gap, token in blotted:
+        start = end + len(gap)
+        own = data[start : start + len(token)]
+        if b"\\" in own and own[:1] not in _QUOTES:
+            raise FormatError("text-syntax", start, token=own[:80].decode("latin-1"))
+        pairs.append((data[end:start], own))
+        end = start + len(token)
+    return pairs
 
 
 def _terminated(token: bytes) -> bool:
