@@ -116,15 +116,23 @@ def _check_journal(volume: Volume, findings: List[Finding]) -> None:
             findings.append(Finding("journal-pending", NOTE, name, -1, {"kind": "jvhd"}))
     elif volume.name.journal in ("clone", "leaf"):
         findings.append(Finding("journal-undo", REFUSE, name, -1, {"kind": volume.name.journal}))
-        from relun.core.smjournal import parse_payload
-
-        if volume.name.value == "1" and volume.content:
-            try:
-                parse_payload(volume.content)
-            except FormatError as error:
-                findings.append(Finding(error.code, REFUSE, name))
+        if not volume.damaged and not _payload_known(volume):
+            findings.append(Finding("journal-payload", REFUSE, name))
     else:
         findings.append(Finding("journal-pending", NOTE, name, -1, {"kind": volume.name.journal}))
+
+
+def _payload_known(volume: Volume) -> bool:
+    """Tell whether a clone_ or leaf_ says which VDIs it is about, in its content or its name."""
+    from relun.core.smjournal import parse_payload
+
+    if volume.name.value != "1":
+        return bool(find_uuids(volume.name.value))
+    try:
+        parse_payload(volume.content)
+    except FormatError:
+        return False
+    return True
 
 
 def _check_parent(
@@ -181,7 +189,7 @@ def _check_mgt(
         findings.append(Finding("mgt-sr-uuid", WARN, "MGT", -1, fields))
     if b"<initial_allocation>" in mgt.content.head:
         findings.append(Finding("sr-xlvhd", REFUSE, "MGT"))
-    images = {volume.name.vdi: volume for volume in volumes if volume.name.is_image}
+    images = {v.name.vdi: v for v in volumes if v.name.is_image and not v.name.displaced}
     others = {volume.name.vdi for volume in volumes if volume.name.kind == "cbtlog"}
     others |= _named_by_journals(volumes)
     recorded: Set[str] = set()
@@ -196,7 +204,7 @@ def _check_mgt(
         recorded.add(record.uuid)
         _check_record(record.elements, where, (images, others), findings)
     for vdi, volume in images.items():
-        if vdi not in recorded and not volume.name.displaced and not volume.hidden:
+        if vdi not in recorded and not volume.hidden:
             findings.append(Finding("mgt-no-record", WARN, volume.lv.name))
 
 

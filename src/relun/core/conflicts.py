@@ -68,7 +68,6 @@ def _candidate(repository: Repository, node: Optional[BlockNode]) -> Optional[_C
     for pv in repository.vg.pvs.values():
         if pv.uuid == lun.label.pv_uuid:
             hint = pv.device_hint
-    names = (lun.device.path, node.scsi_id if node else "")
     return _Candidate(
         lun.device.path,
         lun.label.pv_uuid,
@@ -76,9 +75,14 @@ def _candidate(repository: Repository, node: Optional[BlockNode]) -> Optional[_C
         repository.sr_uuid,
         False,
         node.logical_volumes if node else (),
-        any(name and (name == hint or hint.endswith("-" + name)) for name in names),
+        hint == lun.device.path or _names_lun(hint, node),
         repository.vg.seqno,
     )
+
+
+def _names_lun(hint: str, node: Optional[BlockNode]) -> bool:
+    """Tell whether a path such as /dev/mapper/<SCSI id> or …/by-id/scsi-<SCSI id> is the LUN's."""
+    return bool(node and node.scsi_id) and hint.endswith(("/" + node.scsi_id, "-" + node.scsi_id))
 
 
 def _hidden_pv(lun: PhysicalLun) -> str:

@@ -9,12 +9,12 @@ import os
 from relun.core.digest import sha1
 from relun.core.errors import Refused
 from relun.core.hints import Dict, Mapping, Optional
-from relun.core.lvm2.vg import plain_uuid
+from relun.core.lvm2.vg import UUID_LENGTH, plain_uuid
 from relun.core.names import is_uuid
 
 # LVM reads 0-9 a-z A-Z ! and #, but never writes the last two (lib/uuid/uuid.c).
 _LVM_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LVM_LENGTH = 32
+_LVM_LETTERS = bytes(ord(_LVM_ALPHABET[byte % len(_LVM_ALPHABET)]) for byte in range(256))
 
 
 def random_uuid() -> str:
@@ -75,8 +75,7 @@ class Identity:
         """The new PV, VG or LV uuid, 32 characters without dashes."""
         given = self._given["lvm"]
         if old not in given:
-            override = self._override(old)
-            given[old] = plain_uuid(override) if override else self._lvm_uuid(old)
+            given[old] = self._override(old) or self._lvm_uuid(old)
         return given[old]
 
     def given(self, kind: str) -> Dict[str, str]:
@@ -108,12 +107,8 @@ class Identity:
 
     def _lvm_uuid(self, old: str) -> str:
         seed = pack_uuid(self._lvm) + old.encode("latin-1")
-        number = int.from_bytes(sha1(b"0" + seed).digest() + sha1(b"1" + seed).digest(), "big")
-        letters = []
-        for _index in range(_LVM_LENGTH):
-            number, digit = divmod(number, len(_LVM_ALPHABET))
-            letters.append(_LVM_ALPHABET[digit])
-        return "".join(letters)
+        digest = sha1(b"0" + seed).digest() + sha1(b"1" + seed).digest()
+        return digest[:UUID_LENGTH].translate(_LVM_LETTERS).decode("ascii")
 
 
 def check_overrides(overrides: Mapping[str, str]) -> Dict[str, str]:
@@ -122,15 +117,16 @@ def check_overrides(overrides: Mapping[str, str]) -> Dict[str, str]:
     for old, new in overrides.items():
         both_uuids = is_uuid(old) and is_uuid(new)
         both_lvm = _is_lvm_uuid(old) and _is_lvm_uuid(new)
-        if not (both_uuids or both_lvm) or old == new:
+        if not (both_uuids or both_lvm) or plain_uuid(old) == plain_uuid(new):
             raise Refused("map-invalid", old=old, new=new)
-        checked[plain_uuid(old) if both_lvm else old] = new
+        plain = plain_uuid if both_lvm else str
+        checked[plain(old)] = plain(new)
     return checked
 
 
 def _is_lvm_uuid(text: str) -> bool:
     plain = plain_uuid(text)
-    return len(plain) == _LVM_LENGTH and not set(plain) - set(_LVM_ALPHABET) and not is_uuid(text)
+    return len(plain) == UUID_LENGTH and not set(plain) - set(_LVM_ALPHABET) and not is_uuid(text)
 
 
 def _shaped(raw: bytes, version: int) -> str:

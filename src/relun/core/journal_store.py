@@ -47,11 +47,12 @@ class JournalStore:
             for batch in pages.batches(pages.parse_pages(whole, self.region.tag)):
                 self._write(STASH_AT, pages.pack_stash(batch))
                 self._put(batch[0].number, b"".join(page.old for page in batch))
-            self._write(STASH_AT, bytes(pages.STASH_SIZE))
         self.forget(previous)
 
     def forget(self, previous: Optional[Region]) -> None:
         """Put back the pointer that stood there before, whatever lies where the journal was."""
+        if not self.region.zeroed:
+            self._write(STASH_AT, bytes(pages.STASH_SIZE))
         before = Pointer(previous).pack() if previous else bytes(SECTOR)
         self._write(POINTER_AT, before)
 

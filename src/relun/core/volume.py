@@ -180,6 +180,7 @@ def read_qcow2(reader: VolumeReader, lv: LogicalVolume) -> Qcow2Image:
     header = parse_qcow2(head)
     if header.external_data:
         raise FormatError("qcow2-external-data", 72, lv=lv.name)
+    head = head[: header.cluster_size]  # behind it lies data
     end = header.backing_offset + header.backing_size
     if end > len(head):
         head = reader.read(lv, 0, -(-end // SECTOR) * SECTOR)

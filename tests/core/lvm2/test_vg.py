@@ -9,15 +9,19 @@ from relun.core.lvm2.vg import VolumeGroup, parse_vg, plain_uuid, shown_uuid
 from support import golden
 
 EXTENT = 4 << 20
+UUID = b"vvvvvv-vvvv-vvvv-vvvv-vvvv-vvvv-vvvvvv"
 HEAD = (
-    'vg {{ id = "v-g" seqno = 3 extent_size = {} '
+    'vg {{ id = "vvvvvv-vvvv-vvvv-vvvv-vvvv-vvvv-vvvvvv" seqno = 3 extent_size = {} '
     "physical_volumes {{ {} }} logical_volumes {{ {} }} }}"
 )
 PV = (
-    'pv{0} {{ id = "p-{0}" device = "/dev/x" status = [{1}] flags = [{2}] '
-    "pe_start = 2048 pe_count = 100 }}"
+    'pv{0} {{ id = "pppppp-pppp-pppp-pppp-pppp-pppp-ppppp{0}" device = "/dev/x" '
+    "status = [{1}] flags = [{2}] pe_start = 2048 pe_count = 100 }}"
 )
-LV = 'lv {{ id = "l-v" status = ["READ", "VISIBLE"] tags = ["hidden"] {} }}'
+LV = (
+    'lv {{ id = "llllll-llll-llll-llll-llll-llll-llllll" '
+    'status = ["READ", "VISIBLE"] tags = ["hidden"] {} }}'
+)
 SEGMENT = 'segment{} {{ start_extent = {} extent_count = {} type = "striped" {} stripes = [{}] }}'
 
 
@@ -116,8 +120,8 @@ def test_missing_and_exported_pvs() -> None:
 
 
 def test_vg_without_volumes() -> None:
-    vg = parse_vg(b"vg { extent_size = 8192 }")
-    assert (vg.pvs, vg.lvs, vg.seqno) == ({}, {}, 0)
+    vg = parse_vg(b'vg { id = "%s" seqno = 1 extent_size = 8192 }' % UUID)
+    assert (vg.pvs, vg.lvs, vg.seqno) == ({}, {}, 1)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +152,17 @@ def test_impossible_segments(code: str, lv: str) -> None:
         ("text-syntax", b"a { } b { }"),
         ("text-value", b"vg { extent_size = 0 }"),
         ("text-value", b"vg { }"),
+        ("text-value", b"vg { seqno = 1 extent_size = 8192 }"),
+        ("text-value", b'vg { id = "a-b" seqno = 1 extent_size = 8192 }'),
+        ("text-value", b'vg { id = "%s" extent_size = 8192 }' % UUID),
+        (
+            "text-value",
+            b'vg { id = "%s" seqno = 1 extent_size = 1 logical_volumes { lv { } } }' % UUID,
+        ),
+        (
+            "text-value",
+            b'vg { id = "%s" seqno = 1 extent_size = 1 physical_volumes { pv0 { } } }' % UUID,
+        ),
     ],
 )
 def test_no_vg(code: str, data: bytes) -> None:

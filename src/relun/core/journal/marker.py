@@ -95,7 +95,7 @@ class Marker(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the sector. Raise ValueError when the old label is too long even compressed."""
-        label = zlib.compress(self.old_label, 9)
+        label = _deflated(self.old_label)
         fields = _MARKER.pack(
             self.direction,
             self.member,
@@ -109,6 +109,11 @@ class Marker(NamedTuple):
             len(label),
         )
         return _sector(_MARKER_TEXT.format(self.region.offset, self.region.size), fields + label)
+
+
+def fits_marker(old_label: bytes) -> bool:
+    """Tell whether a label sector, compressed, has room in a marker: one as LVM writes it has."""
+    return len(_deflated(old_label)) <= _CRC_AT - _FIELDS_AT - _MARKER.size
 
 
 def parse_marker(sector: bytes) -> Optional[Marker]:
@@ -151,6 +156,12 @@ def parse_pointer(sector: bytes) -> Optional[Pointer]:
         return None
     pv = pv_uuid.rstrip(b"\0").decode("latin-1")
     return Pointer(where, bool(begun), _unpack_region(previous), pv, seqno)
+
+
+def _deflated(label: bytes) -> bytes:
+    """Return a zlib stream of a sector, made with the smallest window: quick to set up."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 9, 1)
+    return deflate.compress(label) + deflate.flush()
 
 
 def _sector(text: str, fields: bytes) -> bytes:

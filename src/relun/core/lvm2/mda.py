@@ -55,6 +55,17 @@ class MdaHeader(NamedTuple):
             return ((offset, size),)
         return ((offset, first), (HEADER_SIZE, size - first))
 
+    def used(self) -> Tuple[Piece, ...]:
+        """Return (offset, end) in the area of what either slot points to: nobody's free space.
+
+        The precommitted slot is not looked at when it is read, so one that makes no sense is none.
+        """
+        found: Tuple[Piece, ...] = ()
+        for where in (self.committed, self.precommitted):
+            if HEADER_SIZE <= where.offset < self.size and where.size <= self.size - HEADER_SIZE:
+                found += self.pieces(where.offset, where.size)
+        return tuple((at, at + length) for at, length in found)
+
     def with_committed(self, offset: int, text: bytes) -> bytes:
         """Return the header pointing to ``text`` at ``offset``, nothing precommitted."""
         location = (offset, len(text), lvm_crc(text), self.committed.flags)

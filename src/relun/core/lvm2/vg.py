@@ -9,6 +9,7 @@ from relun.core.hints import Dict, Iterator, List, NamedTuple, Tuple
 from relun.core.lvm2.text import MetadataText, Section, parse_text, unquote, unsigned
 
 SECTOR = 512
+UUID_LENGTH = 32  # characters without dashes
 _MAX_EXTENTS = 1 << 32  # extent counts are 32 bit in LVM
 
 
@@ -102,8 +103,8 @@ def parse_vg(data: bytes) -> VolumeGroup:
     lvs = _children(section, "logical_volumes")
     group = VolumeGroup(
         section.name,
-        plain_uuid(section.text("id")),
-        section.number("seqno"),
+        _uuid(section),
+        _seqno(section),
         extent_size,
         {name: _physical_volume(pv) for name, pv in pvs.items()},
         {name: _logical_volume(lv, extent_size) for name, lv in lvs.items()},
@@ -126,6 +127,20 @@ def shown_uuid(plain: str) -> str:
     return "-".join(plain[a:b] for a, b in zip(cuts, cuts[1:]))
 
 
+def _uuid(section: Section) -> str:
+    """Return a section's id without dashes. Raise FormatError (text-value) if it is no LVM uuid."""
+    plain = plain_uuid(section.text("id"))
+    if len(plain) != UUID_LENGTH:
+        raise FormatError("text-value", 0, key=section.name + "/id", value=section.text("id")[:80])
+    return plain
+
+
+def _seqno(section: Section) -> int:
+    if "seqno" not in section.values:
+        raise FormatError("text-value", 0, key="seqno", value="")
+    return section.number("seqno")
+
+
 def _children(section: Section, name: str) -> Dict[str, Section]:
     return section.sections[name].sections if name in section.sections else {}
 
@@ -134,7 +149,7 @@ def _physical_volume(section: Section) -> PhysicalVolume:
     status = section.texts("status")
     return PhysicalVolume(
         section.name,
-        plain_uuid(section.text("id")),
+        _uuid(section),
         section.text("device"),
         section.number("pe_start") * SECTOR,
         section.number("pe_count"),
@@ -153,7 +168,7 @@ def _logical_volume(section: Section, extent_size: int) -> LogicalVolume:
     extents = sum(segment.extent_count for segment in segments)
     return LogicalVolume(
         section.name,
-        plain_uuid(section.text("id")),
+        _uuid(section),
         section.texts("tags"),
         "WRITE" in section.texts("status"),
         extents * extent_size,

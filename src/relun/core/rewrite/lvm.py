@@ -93,11 +93,7 @@ def free_ring(area: Area, edits: Sequence[Edit]) -> List[Tuple[int, int]]:
     The part that LVM's next texts reach last comes first.
     """
     start, size = area.header.start, area.header.size
-    used = []
-    for where in (area.header.committed, area.header.precommitted):
-        if 0 < where.size < size and SECTOR <= where.offset < size:
-            for at, length in area.header.pieces(where.offset, where.size):
-                used.append((start + at, start + at + length + (-(at + length)) % SECTOR))
+    used = [(start + at, start + end + -end % SECTOR) for at, end in area.header.used()]
     inside = [edit for edit in edits if start + SECTOR <= edit.offset < start + size]
     used += [(edit.offset, edit.end) for edit in inside]
     free = []

@@ -8,7 +8,6 @@ from relun.core.finding import WARN, Finding
 from relun.core.hints import Dict, List, Sequence, Set
 from relun.core.identity import Identity
 from relun.core.mgt import SECTOR, Mgt, Record, references_vdi
-from relun.core.names import is_uuid
 from relun.core.options import Options
 from relun.core.rewrite.images import Patch
 
@@ -53,7 +52,7 @@ class MgtRewrite:
         if record.uuid in dropped and record.live:
             changes["deleted"] = "1"
         new = record.replaced(**changes)
-        if not self.options.label or not record.live or record.deleted:
+        if not self.options.label or not new.live or new.deleted:
             return new
         renamed = new.renamed(self._label(record.name)) if record.parsable else None
         if renamed is None:
@@ -72,8 +71,4 @@ class MgtRewrite:
 
 def dead_records(findings: Sequence[Finding]) -> Set[str]:
     """Return the VDIs whose records no volume stands behind."""
-    return {
-        finding.fields["vdi"]
-        for finding in findings
-        if finding.code == "mgt-dead-record" and is_uuid(finding.fields["vdi"])
-    }
+    return {finding.fields["vdi"] for finding in findings if finding.code == "mgt-dead-record"}
