@@ -52,6 +52,8 @@ else:
     class NamedTuple(tuple, metaclass=_NamedTupleType):
         def __new__(cls, *values, **named):
             fields = cls._fields
+            if not named and len(values) == len(fields):
+                return tuple.__new__(cls, values)
             if len(values) != len(fields):
                 values += tuple(
                     named.pop(field) if field in named else cls._defaults[field]

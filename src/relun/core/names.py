@@ -17,7 +17,7 @@ JOURNAL_KINDS = ("inflate", "zero", "relink", "coalesce", "clone", "leaf")
 RESIZE_JOURNAL = "jvhd"
 
 _HEX_AND_DASH = "0123456789abcdef-"
-_ANY_UUID = r"[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}"
+_ANY_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _UUID_LENGTH = 36
 _UUID_SHAPE = (8, 4, 4, 4, 12)
 _DISPLACED = "OLD_"
@@ -89,12 +89,12 @@ def _parse_journal_name(name: str) -> Optional[VolumeName]:
 
 def find_uuids(text: str) -> List[str]:
     """Return every uuid in ``text``."""
-    return re.findall(_ANY_UUID, text, flags=re.ASCII)
+    return re.findall(_ANY_UUID, text)
 
 
 def rename_uuids(text: str, rename: Rename) -> str:
     """Return ``text`` with every uuid in it renamed."""
-    return re.sub(_ANY_UUID, lambda match: rename(match.group()), text, flags=re.ASCII)
+    return re.sub(_ANY_UUID, lambda match: rename(match.group()), text)
 
 
 def dm_name(vg_name: str, lv_name: str) -> str:

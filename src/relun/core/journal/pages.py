@@ -51,7 +51,7 @@ def build_pages(payload: bytes, old: bytes, tag: bytes) -> Optional[bytes]:
     for number, before in enumerate(split(old)):
         if position >= len(payload):
             break
-        blob = b"" if before == _ZEROS else zlib.compress(before, 9)
+        blob = b"" if before == _ZEROS else _deflated(before)
         part = payload[position : position + max(0, CAPACITY - len(blob))]
         built.append(_build_page((tag, number), before, blob, part) if part else before)
         position += len(part)
@@ -125,6 +125,12 @@ def parse_stash(raw: bytes) -> Optional[Stash]:
     if zlib.crc32(raw[_STASH.size : position]) != crc or any(len(o) != PAGE for o in old):
         return None
     return Stash(first, b"".join(old))
+
+
+def _deflated(old: bytes) -> bytes:
+    """Return a page's stream, made with a window of its size: quick to set up."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 10, 4)
+    return deflate.compress(old) + deflate.flush()
 
 
 def _inflated(blob: bytes) -> bytes:

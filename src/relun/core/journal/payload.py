@@ -32,7 +32,7 @@ def pack_change(change: Change) -> bytes:
         parts.append(_EDIT.pack(edit.device, edit.offset))
         for field in (edit.what.encode("utf-8"), edit.old, edit.new):
             _put(parts, field)
-    return _MAGIC + zlib.compress(b"".join(parts), 6)
+    return _MAGIC + zlib.compress(b"".join(parts), 4)
 
 
 def unpack_change(payload: bytes) -> Change:
