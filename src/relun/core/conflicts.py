@@ -82,7 +82,9 @@ def _candidate(repository: Repository, node: Optional[BlockNode]) -> Optional[_C
 
 def _names_lun(hint: str, node: Optional[BlockNode]) -> bool:
     """Tell whether a path such as /dev/mapper/<SCSI id> or …/by-id/scsi-<SCSI id> is the LUN's."""
-    return bool(node and node.scsi_id) and hint.endswith(("/" + node.scsi_id, "-" + node.scsi_id))
+    if node is None or not node.scsi_id:
+        return False
+    return hint.endswith(("/" + node.scsi_id, "-" + node.scsi_id))
 
 
 def _hidden_pv(lun: PhysicalLun) -> str:

@@ -107,7 +107,7 @@ class Identity:
 
     def _lvm_uuid(self, old: str) -> str:
         seed = pack_uuid(self._lvm) + old.encode("latin-1")
-        digest = sha1(b"0" + seed).digest() + sha1(b"1" + seed).digest()
+        digest: bytes = sha1(b"0" + seed).digest() + sha1(b"1" + seed).digest()
         return digest[:UUID_LENGTH].translate(_LVM_LETTERS).decode("ascii")
 
 

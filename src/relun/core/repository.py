@@ -6,6 +6,7 @@
 
 from relun.core import checks
 from relun.core.device import Device
+from relun.core.edit import Change
 from relun.core.errors import FormatError
 from relun.core.finding import REFUSE, WARN, Finding, refusals
 from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -97,10 +98,23 @@ def load(devices: Sequence[Device]) -> Repository:
         findings.append(Finding("sr-filesystem", REFUSE, group.name, -1, {"type": filesystem}))
     else:
         findings.append(Finding("sr-none", REFUSE, group.name, -1, {"vg": group.name}))
-    state = _state(luns)
+    state = DONE if applied_change(luns) else ORIGINAL
     return Repository(
         luns, kind, state, sr_uuid, group, members, volumes, tuple(findings), filesystem
     )
+
+
+def applied_change(luns: Sequence[PhysicalLun]) -> Optional[Change]:
+    """Return the change that made these LUNs what they are, as long as its journal is there."""
+    for lun in luns:
+        if lun.pointer and not lun.pointer.begun:
+            try:
+                change = read_journal(lun.device, lun.pointer.region)
+            except FormatError:
+                continue  # LVM wrote over it since
+            if any(lun.head[edit.offset : edit.end] == edit.new for edit in change.labels):
+                return change
+    return None
 
 
 def _in_progress(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Repository:
@@ -258,16 +272,3 @@ def _without_group(luns: Tuple[PhysicalLun, ...], findings: List[Finding]) -> Re
         )
         findings.append(Finding(code, REFUSE, path, -1, {"type": filesystem or "unknown"}))
     return Repository(luns, kind, ORIGINAL, "", None, {}, (), tuple(findings), filesystem)
-
-
-def _state(luns: Tuple[PhysicalLun, ...]) -> str:
-    """Return DONE when relun's journal on a LUN tells of the resign that made these ids."""
-    for lun in luns:
-        if lun.pointer and not lun.pointer.begun and lun.label:
-            try:
-                change = read_journal(lun.device, lun.pointer.region)
-            except FormatError:
-                continue
-            if any(lun.head[edit.offset : edit.end] == edit.new for edit in change.labels):
-                return DONE
-    return ORIGINAL
