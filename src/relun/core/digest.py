@@ -2,7 +2,7 @@
 
 try:  # the bare C module: loading hashlib takes longer than a whole resign
     from _sha1 import sha1  # type: ignore[import-not-found]
-except ImportError:  # pragma: no cover - a build of CPython without it
+except ImportError:  # a build of CPython without it
     from hashlib import sha1
 
 __all__ = ["sha1"]
