@@ -14,11 +14,12 @@ RAISED = {"Finding", "FormatError", "DeviceError", "Refused", "Interrupted"}
 
 
 def sources() -> Iterator[str]:
-    """Yield the paths of all modules."""
-    for folder, _folders, files in os.walk(ROOT):
-        for name in files:
-            if name.endswith(".py"):
-                yield os.path.join(folder, name)
+    """Yield the paths of all modules of core and of the command line."""
+    for layer in ("core", "cli"):
+        for folder, _folders, files in os.walk(os.path.join(ROOT, layer)):
+            for name in files:
+                if name.endswith(".py"):
+                    yield os.path.join(folder, name)
 
 
 def codes_in(path: str) -> Set[str]:

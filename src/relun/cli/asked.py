@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 ONE_SR_ONLY = ("--sr-uuid", "--map", "--map-out", "--original")
 
 
-def options(arguments: argparse.Namespace) -> Options:
+def options(arguments: argparse.Namespace, report: Report) -> Options:
     """Return the options of a resign. Raise Refused (map-unreadable)."""
+    (node, *_others) = report.nodes()
     return Options(
         sr_uuid=arguments.sr_uuid,
         id_map=read_map(arguments.map) if arguments.map else {},
         label=arguments.label,
+        # So that a later look tells the resigned LUN from copies of it.
+        device_hint="/dev/disk/by-id/scsi-" + node.scsi_id if node and node.scsi_id else "",
         date=_today() if "{date}" in arguments.label else "",
         drop_snapshots=arguments.drop_snapshots,
         drop_cbt=arguments.drop_cbt,

@@ -39,7 +39,7 @@ def read(arguments: argparse.Namespace) -> Exit:
 
 
 def _plan(arguments: argparse.Namespace, report: Report) -> None:
-    report.plan = verbs.plan(report.devices, asked.options(arguments))
+    report.plan = verbs.plan(report.devices, asked.options(arguments, report))
     if arguments.map_out:
         asked.save_map(report, arguments.map_out)
 

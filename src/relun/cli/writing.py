@@ -38,7 +38,7 @@ def change(arguments: argparse.Namespace) -> Exit:
 
 
 def _resign(arguments: argparse.Namespace, report: Report, put_off: PutOff) -> None:
-    options = asked.options(arguments)
+    options = asked.options(arguments, report)
     if arguments.map_out:
         asked.check_writable(arguments.map_out)
     confirm.expect(report, arguments.expect_serial, arguments.original)
