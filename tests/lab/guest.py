@@ -6,12 +6,14 @@ One host folder, the channel, is mounted read-write at ``/chan``: scripts go in,
 files come out. A small agent (``inside/``) runs one script after another: one boot for a session.
 """
 
+import compileall
 import inspect
 import itertools
 import json
 import os
 import platform
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from typing import Any, NamedTuple
 KERNEL = "/usr/bin/linux.uml"
 MODULES = Path("/usr/lib/uml/modules")
 CHANNEL = "/chan"
+SOURCES = CHANNEL + "/src"  # relun as it was at the first boot, compiled
 CHECKOUT = Path(__file__).resolve().parents[2]
 # What each program is needed for is the Debian package that brings it.
 PROGRAMS = {
@@ -129,8 +132,7 @@ class Guest:
             raise GuestError("; ".join(reasons))
         if self.alive:
             raise GuestError("this guest already runs")
-        for name in ("jobs", "luns"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._fill_channel()
         self._events = queue.Queue()
         self._ended = {}
         self._process = subprocess.Popen(
@@ -245,8 +247,17 @@ class Guest:
         return json.loads(out.rstrip("\n").rsplit("\n", 1)[-1])
 
     def relun(self, *words: str, timeout: float = JOB_SECONDS) -> Result:
-        """Run relun's command line in the guest, from this checkout."""
+        """Run relun's command line in the guest."""
         return self.run(relun_command(words), timeout)
+
+    def _fill_channel(self) -> None:
+        for name in ("jobs", "luns"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        sources = self.folder / "src"
+        if not sources.exists():
+            # Installed software is compiled, and stays the same from the first test to the last.
+            shutil.copytree(CHECKOUT / "src" / "relun", sources / "relun")
+            compileall.compile_dir(sources, quiet=2)
 
     def _send(self, how: str, script: str) -> Job:
         if not self.alive:
@@ -299,10 +310,10 @@ def python_script(text: str, *words: str) -> str:
     return "{} -I - {} <<'PYTHON_END'\n{}\nPYTHON_END\n".format(sys.executable, arguments, text)
 
 
-def relun_command(words: Sequence[str]) -> str:
-    """The shell command that runs relun from this checkout."""
-    return "PYTHONPATH={} PYTHONDONTWRITEBYTECODE=1 {} -m relun {}\n".format(
-        CHECKOUT / "src", sys.executable, " ".join(quote(word) for word in words)
+def relun_command(words: Sequence[str], sources: str = SOURCES, program: str = "-m relun") -> str:
+    """The shell command that runs relun, or a program that imports it, from the channel's copy."""
+    return "PYTHONPATH={} {} {} {}".format(
+        sources, sys.executable, program, " ".join(quote(word) for word in words)
     )
 
 

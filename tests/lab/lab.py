@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.guest import INSIDE, Guest, GuestError, quote, relun_command
+from lab.guest import INSIDE, Guest, GuestError, relun_command
 from lab.lvm import Lvm
 from lab.target import PORTALS, Lun, Multipath, Target
 from support import golden
@@ -51,10 +51,6 @@ class Lab:
         """Resign to the tests' SR uuid; returns the outcome as JSON."""
         return self.relun("resign", "--yes", "--sr-uuid", SR_UUID, *words)["outcome"]
 
-    def command(self, *words: str) -> str:
-        """The guest's shell command for relun, to stand inside a script."""
-        return relun_command(words).rstrip("\n")
-
     def host(self, *command: str) -> None:
         """Run a command on the host that must succeed."""
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -63,19 +59,12 @@ class Lab:
         """A copy of an image resigned as a plain file on the host, for comparison."""
         file = self.lun_file(image, "alone-" + image)
         words = ("resign", "--yes", "--sr-uuid", SR_UUID, str(file))
-        self.host("bash", "-c", relun_command(words))
+        self.host("bash", "-c", relun_command(words, str(self.guest.folder / "src")))
         return file
 
-    def stepped(self, after: str, count: int | str, *words: str) -> str:
-        """The command of a relun that stops itself (SIGSTOP) after device operations.
-
-        ``after``: flush, or any (writes too); ``count``: the number of the operation, or each.
-        """
-        return (
-            relun_command(words)
-            .replace("-m relun", "{} {} {}".format(quote(str(INSIDE / "stepped.py")), after, count))
-            .rstrip("\n")
-        )
+    def stepped(self, how: str, *words: str) -> str:
+        """The command of a relun that stops itself between two operations: inside/stepped.py."""
+        return relun_command([how, *words], program=str(INSIDE / "stepped.py"))
 
     def power_cycle(self) -> None:
         """Cut the guest's power and start it again; only the LUN files are left."""

@@ -43,7 +43,7 @@ def relun(
     lab: Lab, image: str, words: Sequence[str] = ("resign", "--yes", "--sr-uuid", NEW_SR)
 ) -> Measure:
     """relun's command line, whole process; the device follows ``words``."""
-    command = relun_command(words).rstrip("\n") + " $device; echo commands 0"
+    command = relun_command(words) + " $device; echo commands 0"
     return _on_a_fresh_lun(lab, "relun", image, command)
 
 

@@ -81,7 +81,7 @@ def test_lun_that_shrank_or_vanished_is_refused(lab: Lab) -> None:
 
 def test_lun_that_vanishes_in_the_middle_is_recovered(lab: Lab) -> None:
     lun, device = lab.attach("clone", lab.lun_file("single"))
-    stopped = lab.stepped("flush", 3, "resign", "--yes", device)
+    stopped = lab.stepped("flush=3", "resign", "--yes", device)
     # The third flush ends in the middle of the edits; then the array takes the LUN away.
     lab.guest.check(
         "{} >/tmp/relun.out 2>&1 & echo $! >/tmp/pid\n"

@@ -173,10 +173,10 @@ def test_multipath_map_over_two_portals_loses_a_path_and_gets_it_back(lab: Lab) 
     lab.multipath.map(lun, paths=1)
     lost = devices[1].rsplit("/", 1)[-1]
     assert lab.multipath.states(lun)[lost] == "failed"
-    lab.target.cut(PORTALS[0])
+    lab.target.set_state(devices[0], "offline")
     assert lab.guest.run(read, timeout=20).code != 0
-    for portal in PORTALS:
-        lab.target.mend(portal)
+    lab.target.set_state(devices[0], "running")
+    lab.target.mend(PORTALS[1])
     lab.multipath.map(lun, paths=2)
     lab.guest.check(read)
     assert lab.lvm.warnings() == ""

@@ -1,5 +1,6 @@
 """A clone over two portals: the map is the target, and paths come and go under a resign."""
 
+from lab.guest import relun_command
 from lab.lab import SR_UUID, Lab
 from lab.target import PORTALS
 from support import chain, compare, golden
@@ -30,7 +31,7 @@ def _resign_with_loss(lab: Lab, device: str, lost: list[str], sectors: int) -> t
     result = lab.guest.run(
         "[ -e /tmp/never ] || mkfifo /tmp/never\n"
         + _DURING.format(
-            relun=lab.command(*words),
+            relun=relun_command(words),
             stat=stat,
             before=before,
             sectors=sectors,
