@@ -84,7 +84,8 @@ def read_journal(device: Device, region: Region, digest: bytes = b"") -> Change:
         payload = pages.read_payload(device.read(region.offset, region.size), region.tag)
     except DeviceError as error:
         raise FormatError("journal-damaged", region.offset, reason=str(error)) from error
-    if digest and sha1(payload).digest() != digest:
+    found = sha1(payload).digest()
+    if found[: len(region.tag)] != region.tag or digest not in (b"", found):
         raise FormatError("journal-damaged", region.offset, reason="checksum")
     return unpack_change(payload)
 

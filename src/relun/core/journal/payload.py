@@ -48,6 +48,8 @@ def _unpack(payload: bytes) -> Change:
         raise ValueError("no payload")
     inflate = zlib.decompressobj()
     reader = _Reader(inflate.decompress(payload[len(_MAGIC) :], _LIMIT))
+    if not inflate.eof:  # a page is missing: what is there might end with a whole edit
+        raise ValueError("cut short")
     old_sr, new_sr, old_pointer = reader.text(), reader.text(), reader.field()
     switch, members, seqno = _COUNTS.unpack(reader.take(_COUNTS.size))
     pv_uuids = tuple(reader.text() for _member in range(members))

@@ -1,0 +1,142 @@
+"""Marker and pointer: readable by a person, and nothing else is taken for one."""
+
+import struct
+import zlib
+from typing import List
+
+import pytest
+
+from relun.core.journal.marker import (
+    CLEAR,
+    POINTER_AT,
+    RESIGN,
+    UNDO,
+    Marker,
+    Pointer,
+    Region,
+    fits_marker,
+    parse_marker,
+    parse_pointer,
+)
+from support import golden
+from support.builder.ids import lvm_id
+
+REGION = Region(11530240, 9216, True, b"the  tag")
+OTHER = Region(5 << 40, 1 << 20, False, b"another!")
+LABEL = golden.read(golden.image("single"), 512, 512)
+
+
+def marker(direction: int = RESIGN, label: bytes = LABEL) -> Marker:
+    fields = (b"8 random", bytes(range(20)), REGION, OTHER, lvm_id("m", "pv"), label)
+    return Marker(direction, 1, 0, 2, *fields)
+
+
+def sealed(sector: bytes) -> bytes:
+    """Return a sector with its CRC right."""
+    return sector[:508] + struct.pack("<I", zlib.crc32(sector[:508]))
+
+
+@pytest.mark.parametrize("direction", [RESIGN, UNDO, CLEAR])
+def test_marker_comes_back(direction: int) -> None:
+    raw = marker(direction).pack()
+    assert len(raw) == 512
+    assert parse_marker(raw) == marker(direction)
+
+
+def test_marker_without_previous() -> None:
+    plain = marker()._replace(previous=None, member=0)
+    assert parse_marker(plain.pack()) == plain
+    assert plain.is_switch and not marker().is_switch
+
+
+def test_marker_is_text_for_a_person_and_no_label_for_lvm() -> None:
+    raw = marker().pack()
+    text = raw.split(b"\0")[0].decode("ascii")
+    assert text.startswith("RELUN IN PROGRESS") and "relun recover" in text
+    assert "byte 11530240, 9216 bytes" in text
+    assert b"LABELONE" not in raw and b"LVM2 001" not in raw
+
+
+def test_label_can_be_had_by_hand() -> None:
+    """As the format's description says: a zlib stream at byte 300, its length before it."""
+    raw = marker().pack()
+    (size,) = struct.unpack_from("<H", raw, 298)
+    assert zlib.decompress(raw[300 : 300 + size]) == LABEL
+
+
+def test_pointer_comes_back() -> None:
+    for pointer in (Pointer(REGION), Pointer(OTHER, True, REGION, lvm_id("p", "pv"), 7)):
+        assert len(pointer.pack()) == 512
+        assert parse_pointer(pointer.pack()) == pointer
+    assert Pointer(REGION).pack().startswith(b"RELUN JOURNAL AT byte 11530240, 9216 bytes.")
+
+
+def test_seqno_beyond_32_bits_is_cut() -> None:
+    found = parse_pointer(Pointer(REGION, True, None, "x" * 32, (1 << 32) + 5).pack())
+    assert found is not None and found.seqno == 5
+
+
+def flips(raw: bytes) -> List[bytes]:
+    return [raw[:at] + bytes([raw[at] ^ 0x10]) + raw[at + 1 :] for at in range(512)]
+
+
+def test_one_wrong_bit_is_enough() -> None:
+    assert [parse_marker(raw) for raw in flips(marker().pack())] == [None] * 512
+    assert [parse_pointer(raw) for raw in flips(Pointer(REGION).pack())] == [None] * 512
+
+
+@pytest.mark.parametrize("raw", [bytes(512), LABEL, b"\xff" * 512])
+def test_anything_else(raw: bytes) -> None:
+    assert parse_marker(raw) is None
+    assert parse_pointer(raw) is None
+
+
+@pytest.mark.parametrize(
+    "at, field",
+    [
+        (192, b"\0"),  # no direction
+        (192, b"\4"),
+        (224 + 20, b"\0"),  # no region
+        (298, b"\0\0"),  # no label
+        (300, b"\xff\xff"),  # no zlib stream
+    ],
+)
+def test_forged_marker_with_its_crc_right(at: int, field: bytes) -> None:
+    raw = marker().pack()
+    assert parse_marker(sealed(raw[:at] + field + raw[at + len(field) :])) is None
+
+
+def test_label_that_unpacks_to_more_than_a_sector_is_cut() -> None:
+    raw = marker(label=bytes(100000)).pack()
+    found = parse_marker(raw)
+    assert found is not None and found.old_label == bytes(512)
+
+
+def test_forged_pointer_with_its_crc_right() -> None:
+    raw = Pointer(REGION).pack()
+    assert parse_pointer(sealed(raw[:212] + b"\0" + raw[213:])) is None
+
+
+def test_label_that_does_not_fit() -> None:
+    noise = b"".join(struct.pack("<I", zlib.crc32(bytes([n]))) for n in range(128))
+    assert fits_marker(LABEL) and not fits_marker(noise)
+    with pytest.raises(ValueError, match="do not fit"):
+        marker(label=noise).pack()
+
+
+def test_largest_label_that_fits_is_packed() -> None:
+    """What fits_marker promises, pack keeps, to the byte."""
+    noise = b"".join(struct.pack("<I", zlib.crc32(bytes([n]))) for n in range(128))
+    fitting = [size for size in range(513) if fits_marker(noise[:size].ljust(512, b"\0"))]
+    assert fitting == list(range(len(fitting)))
+    for size in (fitting[-1], fitting[-1] + 1):
+        label = noise[:size].ljust(512, b"\0")
+        if fits_marker(label):
+            assert parse_marker(marker(label=label).pack()) == marker(label=label)
+        else:
+            with pytest.raises(ValueError, match="do not fit"):
+                marker(label=label).pack()
+
+
+def test_pointer_lies_behind_the_sectors_that_lvm_scans() -> None:
+    assert POINTER_AT == 4 * 512
