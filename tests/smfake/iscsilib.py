@@ -42,7 +42,7 @@ def login(target: str, iqn: str, user: bytes, password: bytes) -> None:
 def rescan(iqn: str) -> None:
     """Make a device for each LUN of a session."""
     for lun in luns(iqn):
-        if not lun.get("invisible") and not os.path.lexists(by_id(lun["SCSIid"])):
+        if lun.get("invisible") != host.ROOT and not os.path.lexists(by_id(lun["SCSIid"])):
             os.symlink(lun["file"], by_id(lun["SCSIid"]))
 
 

@@ -55,6 +55,10 @@ class Pool:
         A type that this host lacks is taken from the pool's database unless an SR of it exists.
         """
         host.drivers = host.runner.discover()
+        self.register(host)
+
+    def register(self, host: Host) -> None:
+        """Bring the SM records in line with a host's drivers."""
         for kind, driver in host.drivers.items():
             fields: Record = {
                 "name_label": driver.info["name"],

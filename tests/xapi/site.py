@@ -63,8 +63,8 @@ class Site:
         for host in reversed(self.pool.hosts):
             host.runner.dom0.install(**parts)
             self.pool.restart_toolstack(host)
-        for host in reversed(self.pool.hosts):
-            self.pool.restart_toolstack(host)
+        for host in self.pool.hosts:  # while one host lacked the types it took the pool's records
+            self.pool.register(host)
 
     def client(self) -> Any:
         """Return a session of the official Python client."""

@@ -56,7 +56,8 @@ class Dom0:
         )
         for name in _SITE:
             _write(self.site / f"{name}.py", _ALIAS.format(name))
-        (self.site / "observer.py").symlink_to(HERE.parent / "smfake" / "observer.py")
+        for name in ("observer", "sitecustomize"):
+            (self.site / f"{name}.py").symlink_to(HERE.parent / "smfake" / f"{name}.py")
         if world == "package":
             self._package()
         else:

@@ -7,6 +7,8 @@ from relun.core.hints import Any
 # What only dom0 has to say.
 _OWN = {
     "already-resigned": "{device} was resigned by relun already, its SR is {sr_uuid}",
+    "lun-in-use": "{device} ({scsi_id}) is in use by SR {srs} of this pool",
+    "request-invalid": "the request cannot be understood: {reason}",
     "undone-after": "{device} failed while it was written to, and was put back as it was",
 }
 
