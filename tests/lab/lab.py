@@ -1,7 +1,6 @@
 """The whole lab in one object: a guest, its target, multipath and LVM, and the LUN files."""
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,25 +50,26 @@ class Lab:
         """Resign to the tests' SR uuid; returns the outcome as JSON."""
         return self.relun("resign", "--yes", "--sr-uuid", SR_UUID, *words)["outcome"]
 
-    def host(self, *command: str) -> None:
-        """Run a command on the host that must succeed."""
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    def reference(self, image: str, lun: Lun) -> Path:
+        """What one undisturbed resign makes of a fresh copy, on a plain LUN with ``lun``'s ids.
 
-    def resigned_alone(self, image: str) -> Path:
-        """A copy of an image resigned as a plain file on the host, for comparison."""
-        file = self.lun_file(image, "alone-" + image)
-        words = ("resign", "--yes", "--sr-uuid", SR_UUID, str(file))
-        self.host("bash", "-c", relun_command(words, str(self.guest.folder / "src")))
+        Nothing else may be attached any more: two LUNs with one SCSI id are not for one host.
+        """
+        self.target.clear()
+        file = self.lun_file(image, "reference")
+        copy = self.target.export("reference", file, scsi_id=lun.scsi_id, serial=lun.serial)
+        self.resign(*self.target.login(copy))
+        self.target.clear()
         return file
 
     def stepped(self, how: str, *words: str) -> str:
         """The command of a relun that stops itself between two operations: inside/stepped.py."""
         return relun_command([how, *words], program=str(INSIDE / "stepped.py"))
 
-    def power_cycle(self) -> None:
+    def power_cycle(self, udev: bool = True) -> None:
         """Cut the guest's power and start it again; only the LUN files are left."""
         self.guest.reboot()
-        self.target.start()
+        self.target.start(udev)
 
     def clear(self) -> None:
         """Leave nothing to the next test, if need be by a reboot."""

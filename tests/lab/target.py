@@ -19,12 +19,12 @@ IQN = "iqn.2024-01.lab:"
 _CACHING = "mode_page=8:0:18:{:#x}:0:0xff:0xff:0:0:0xff:0xff:0xff:0xff:0x80:0x14:0:0:0:0:0:0"
 
 # Timeouts short enough for tests: a lost path is reported after about two seconds.
+_UDEV = "[ -e /run/udev/control ] || /lib/systemd/systemd-udevd --daemon\n"
 _START = r"""
 modprobe -a sd_mod iscsi_tcp dm-mod loop
 sed -i -e 's/^\(node.session.timeo.replacement_timeout\).*/\1 = 1/' \
   -e 's/^\(node.conn\[0\].timeo.noop_out_\(interval\|timeout\)\).*/\1 = 1/' \
   -e 's/^\(node.session.err_timeo.[a-z_]*\).*/\1 = 2/' /etc/iscsi/iscsid.conf
-[ -e /run/udev/control ] || /lib/systemd/systemd-udevd --daemon
 tgtd --iscsi portal=127.0.0.1:3260,portal=127.0.0.2:3260
 iscsid
 for try in {1..100}; do
@@ -103,13 +103,22 @@ class Target:
         """Host folder for LUN files."""
         return self.guest.folder / "luns"
 
-    def start(self) -> None:
-        """Load the modules, start udevd, tgtd and iscsid."""
-        self.guest.check(_START)
+    def start(self, udev: bool = True) -> None:
+        """Load the modules, start tgtd, iscsid and, unless told otherwise, udevd.
+
+        Without udevd a LUN has its kernel name alone; a login takes a fraction of the time.
+        """
+        self.guest.check((_UDEV if udev else "") + _START)
+
+    def stop_udev(self) -> None:
+        """End udevd, until :meth:`clear` or :meth:`start`."""
+        self.guest.check(
+            "udevadm control --exit; while pidof -q systemd-udevd; do sleep 0.02; done"
+        )
 
     def clear(self) -> None:
         """Take everything down that a test left: maps, sessions, targets. Raises GuestError."""
-        result = self.guest.run(_CLEAR, timeout=40)
+        result = self.guest.run(_UDEV + _CLEAR, timeout=40)
         if result.code != 0:
             raise GuestError("devices are left in the guest:\n" + result.words)
 
@@ -156,7 +165,11 @@ class Target:
         return lun
 
     def export_many(self, name: str, files: Sequence[Path]) -> list[Lun]:
-        """Offer many LUN files as units of one target, each behind a volatile cache."""
+        """Offer many LUN files as units of one target, each behind a volatile cache.
+
+        All have the same SCSI id and serial: they are one LUN at several moments. Only the kernel's
+        names tell them apart, so keep udev, multipath and LVM away from them.
+        """
         self._count += 1
         script = (
             't() {{ tgtadm --lld iscsi --tid {} "$@"; }}\n'
@@ -166,8 +179,7 @@ class Target:
         luns = []
         for unit, file in enumerate(files, 1):
             loop = "/dev/loop{}".format(unit)
-            ids = ("600a0b8000{:06x}{:016x}".format(self._count, unit), "LAB{:05d}".format(unit))
-            lun = Lun(name, self._count, file, loop, *ids, unit)
+            lun = Lun(name, self._count, file, loop, "600a0b80" + "5" * 24, "LAB-MANY", unit)
             script += "losetup {} {}/luns/{}\n".format(loop, CHANNEL, file.name)
             script += self._unit_commands(lun, 512, False, True)
             luns.append(lun)
