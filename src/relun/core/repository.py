@@ -10,7 +10,7 @@ from relun.core.edit import Change
 from relun.core.errors import FormatError
 from relun.core.finding import REFUSE, WARN, Finding, refusals
 from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
-from relun.core.journal.marker import DIRECTIONS
+from relun.core.journal.marker import DIRECTIONS, GAP_END
 from relun.core.lvm2.vg import LogicalVolume, VolumeGroup, parse_vg
 from relun.core.names import FILESYSTEM_PREFIXES, SR_PREFIX, is_uuid, parse_volume_name
 from relun.core.physical import PhysicalLun, read_journal, read_lun
@@ -190,9 +190,13 @@ def _members(
             fields = {"uuid": pv.uuid, "hint": pv.device_hint}
             findings.append(Finding("pv-missing", REFUSE, pv.name, -1, fields))
             continue
-        members[pv.name] = number_or_none
         lun = luns[number_or_none]
         end = pv.pe_start + pv.pe_count * group.extent_size
+        if _lies_on_metadata(lun, pv.pe_start, end):
+            place = {"key": pv.name + "/pe_start", "value": pv.pe_start}
+            findings.append(Finding("text-value", REFUSE, lun.device.path, pv.pe_start, place))
+            continue
+        members[pv.name] = number_or_none
         if end > lun.device.size:
             size_fields = {"end": end, "size": lun.device.size}
             findings.append(
@@ -201,6 +205,12 @@ def _members(
     for number in by_uuid.values():
         findings.append(Finding("pv-foreign", REFUSE, luns[number].device.path))
     return members
+
+
+def _lies_on_metadata(lun: PhysicalLun, start: int, end: int) -> bool:
+    """Tell whether a PV's extents lie on its label, relun's gap or a metadata area."""
+    areas = lun.label.metadata_areas if lun.label else ()
+    return start < GAP_END or any(at < end and start < at + size for at, size in areas)
 
 
 def _kind(group: VolumeGroup) -> Tuple[str, str]:

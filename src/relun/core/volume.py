@@ -22,6 +22,7 @@ from relun.core.vhd import (
 SECTOR = 512
 _VHD_HEAD = FOOTER_SIZE + HEADER_SIZE
 _MGT_STEP = 16 * 1024
+_MGT_LARGEST = 16 << 20  # bytes in use; SM makes MGT of 4 MiB
 _RECORD = 1024
 
 
@@ -58,7 +59,7 @@ class Qcow2Image(NamedTuple):
 
     header: Any  # Qcow2Header
     backing: str
-    head: bytes  # the first cluster, or as much of it as holds the backing path
+    head: bytes  # as much of the start as holds header and backing path
 
     @property
     def parent(self) -> Optional[Reference]:
@@ -149,7 +150,23 @@ def read_vhd(reader: VolumeReader, lv: LogicalVolume) -> VhdImage:
     raw = head[at : at + HEADER_SIZE] if at == FOOTER_SIZE else reader.read(lv, at, HEADER_SIZE)
     header = parse_header(raw)
     locators = tuple(_read_locators(reader, lv, header))
+    _expect_apart(lv, at, locators)
     return VhdImage(copy, primary, header, at, locators)
+
+
+def _expect_apart(
+    lv: LogicalVolume, header_at: int, locators: Sequence[Tuple[Locator, bytes]]
+) -> None:
+    """Raise FormatError (vhd-header, vhd-locator) for structures that lie on each other."""
+    taken = [(0, FOOTER_SIZE), (lv.size - FOOTER_SIZE, lv.size)]
+    parts: List[Tuple[str, Dict[str, Any], int, int]] = [("vhd-header", {}, header_at, HEADER_SIZE)]
+    for locator, data in locators:
+        fields = {"slot": locator.slot, "kind": locator.code.decode("latin-1")}
+        parts.append(("vhd-locator", fields, locator.offset, len(data)))
+    for code, fields, start, size in parts:
+        if any(start < end and begin < start + size for begin, end in taken):
+            raise FormatError(code, start, **fields)
+        taken.append((start, start + size))
 
 
 def _read_locators(
@@ -185,7 +202,8 @@ def read_qcow2(reader: VolumeReader, lv: LogicalVolume) -> Qcow2Image:
     if end > len(head):
         head = reader.read(lv, 0, -(-end // SECTOR) * SECTOR)
     backing = head[header.backing_offset : end].decode("latin-1")
-    return Qcow2Image(header, backing, head)
+    # A thousand images at once must not hold 64 KiB each.
+    return Qcow2Image(header, backing, head[: max(1, -(-end // SECTOR)) * SECTOR])
 
 
 def read_mgt(reader: VolumeReader, lv: LogicalVolume) -> Any:
@@ -197,5 +215,7 @@ def read_mgt(reader: VolumeReader, lv: LogicalVolume) -> Any:
     while len(data) < lv.size and (
         len(data) < used or b"<" in data[FIRST_RECORD:][-_RECORD:]
     ):  # records stand without gaps, so one empty slot behind the used part ends them
-        data += reader.read(lv, len(data), min(_MGT_STEP, lv.size - len(data)))
+        if max(used, len(data)) > _MGT_LARGEST:
+            raise FormatError("mgt-short", 0, length=max(used, len(data)), size=_MGT_LARGEST)
+        data += reader.read(lv, len(data), min(len(data), lv.size - len(data)))
     return parse_mgt(data)

@@ -11,6 +11,7 @@ from relun.core.lvm2.text import MetadataText, Section, parse_text, unquote, uns
 SECTOR = 512
 UUID_LENGTH = 32  # characters without dashes
 _MAX_EXTENTS = 1 << 32  # extent counts are 32 bit in LVM
+_MAX_SEQNO = (1 << 32) - 1  # so is seqno
 
 
 class PhysicalVolume(NamedTuple):
@@ -113,6 +114,7 @@ def parse_vg(data: bytes) -> VolumeGroup:
     )
     for lv in group.lvs.values():
         _check_stripes(group, lv)
+    _check_overlaps(group)
     return group
 
 
@@ -136,9 +138,10 @@ def _uuid(section: Section) -> str:
 
 
 def _seqno(section: Section) -> int:
-    if "seqno" not in section.values:
-        raise FormatError("text-value", 0, key="seqno", value="")
-    return section.number("seqno")
+    seqno = section.number("seqno", _MAX_SEQNO)
+    if seqno >= _MAX_SEQNO:  # absent, or the next one could not be written
+        raise FormatError("text-value", 0, key="seqno", value=section.text("seqno"))
+    return seqno
 
 
 def _children(section: Section, name: str) -> Dict[str, Section]:
@@ -204,9 +207,25 @@ def _check_stripes(group: VolumeGroup, lv: LogicalVolume) -> None:
             raise FormatError("text-value", 0, key=lv.name + "/start_extent", value=expected)
         expected += segment.extent_count
         several = len(segment.stripes) > 1
-        if several and (segment.stripe_size <= 0 or segment.extent_count % len(segment.stripes)):
-            raise FormatError("text-value", 0, key=lv.name + "/stripe_size", value=0)
+        size = segment.stripe_size
+        if several and (
+            size <= 0 or group.extent_size % size or segment.extent_count % len(segment.stripes)
+        ):
+            raise FormatError("text-value", 0, key=lv.name + "/stripe_size", value=size)
         for pv_name, first in segment.stripes:
             used = segment.extent_count // len(segment.stripes)
             if pv_name not in group.pvs or first + used > group.pvs[pv_name].pe_count:
                 raise FormatError("text-value", 0, key=lv.name + "/stripes", value=pv_name)
+
+
+def _check_overlaps(group: VolumeGroup) -> None:
+    """Raise FormatError (text-value) when two volumes, or parts of one, share an extent."""
+    used = sorted(
+        (pv_name, first, first + segment.extent_count // len(segment.stripes), lv.name)
+        for lv in group.lvs.values()
+        for segment in lv.segments
+        for pv_name, first in segment.stripes
+    )
+    for before, after in zip(used, used[1:]):
+        if before[0] == after[0] and before[2] > after[1]:
+            raise FormatError("text-value", 0, key=after[3] + "/stripes", value=after[1])
