@@ -1,0 +1,83 @@
+"""The SRs that the crash states are made of."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from crash.check import Run, resigned
+from crash.recording import SECTOR, Image, Lun, State, copied, devices
+from relun.core import verbs
+from relun.core.options import Options
+from support import builder, golden
+from support.builder import Pv, Ring, Sr, Vhd
+
+NEW_SR = "11111111-2222-4333-8444-555555555555"
+EARLIER_SR = "99999999-8888-4777-8666-{:012d}"
+
+
+class Scenario(NamedTuple):
+    """``luns`` makes the images in a folder; ``earlier`` resigns were done before."""
+
+    name: str
+    luns: Callable[[Path], tuple[str, ...]]
+    options: Options = Options(sr_uuid=NEW_SR)
+    block_size: int = SECTOR
+    earlier: int = 0
+
+    def start(self, folder: Path) -> State:
+        """Return the clone."""
+        luns = tuple(Lun(Image(path)) for path in self.luns(folder))
+        for number in range(self.earlier):
+            options = Options(sr_uuid=EARLIER_SR.format(number))
+            verbs.resign(devices(luns, self.block_size), options)
+        return luns
+
+    def run(self, folder: Path) -> Run:
+        """Return the uninterrupted resign."""
+        return resigned(self.start(folder), self.options, self.block_size)
+
+
+def _sample(name: str) -> Callable[[Path], tuple[str, ...]]:
+    return lambda _folder: (golden.image(name),)
+
+
+def _made(name: str, sr: Sr) -> Callable[[Path], tuple[str, ...]]:
+    return lambda folder: builder.build(sr, os.path.join(folder, name)).paths
+
+
+_TREE = (Vhd("base", hidden=True), Vhd("left", parent="base"), Vhd("right", parent="base"))
+_SMALL_RING = Pv(mda_size=64 * 1024 - 4096)
+
+SCENARIOS = (
+    Scenario("single", _sample("single")),
+    Scenario("chain", _sample("chain")),
+    Scenario("raw", _sample("raw")),
+    Scenario("twomda", _sample("twomda")),
+    Scenario("wrapped", _sample("wrapped")),
+    Scenario("blocks-4096", _sample("single"), block_size=4096),
+    Scenario("wrapped-4096", _sample("wrapped"), block_size=4096),
+    Scenario("drop-snapshots", _sample("chain"), Options(sr_uuid=NEW_SR, drop_snapshots=True)),
+    Scenario("clone-of-clone", _sample("single"), earlier=1),
+    Scenario(
+        "several-pvs",
+        _made("several", Sr((*_TREE, Vhd("split", segments=3)), "several", pvs=(Pv(),) * 3)),
+    ),
+    Scenario(
+        "full-ring-pvs",
+        _made(
+            "full",
+            Sr(_TREE, "full", pvs=(_SMALL_RING,) * 2, ring=Ring(filled=True, history=3)),
+        ),
+    ),
+    Scenario(
+        "full-clones",
+        _made("clones", Sr(_TREE, "clones", pvs=(_SMALL_RING,), ring=Ring(filled=True))),
+        earlier=3,
+    ),
+)
+
+
+def steady(folder: Path, scenario: Scenario) -> State:
+    """Return a clone of a scenario for tests that change it."""
+    return copied(scenario.start(folder))
