@@ -98,7 +98,12 @@ def _lun_away(site: Site, lun: Lun) -> Any:
     entry = site.fabric["hba"][-1]
     entry["invisible"] = str(site.master.runner.dom0.root)  # the connected host still sees it
     site.fault("nothing")
-    return lambda: (entry.pop("invisible"), site.fault("nothing", None))
+
+    def mend() -> None:
+        entry.pop("invisible")
+        site.fault("nothing", None)
+
+    return mend
 
 
 def _lun_held(site: Site, lun: Lun) -> Any:

@@ -193,4 +193,8 @@ def _mapped(fault: xmlrpc.client.Fault, members: Mapping[str, Any], stderr: str)
 
 
 class NotImplementedInBackendError(ApiError):
-    """Fault 38: what it becomes depends on the call."""
+    """Fault 38: an internal error, except for SR.create."""
+
+    def __init__(self) -> None:
+        text = "Storage_interface.Backend_error([ Smint.Not_implemented_in_backend ])"
+        super().__init__("INTERNAL_ERROR", text)

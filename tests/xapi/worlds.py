@@ -22,11 +22,11 @@ _DRIVER = (
     "from smfake import SR, drivers\n\n"
     'DRIVER_INFO = drivers.driver_info("{1}")\n'
     "{0} = type({0!r}, (drivers.{2},), {{}})\n"
+    "SR.registerSR(drivers.HBASR)\n"
     'if __name__ == "__main__":\n'
     "    from smfake import SRCommand\n\n"
     "    SRCommand.run({0}, DRIVER_INFO)\n"
     "SR.registerSR({0})\n"
-    "SR.registerSR(drivers.HBASR)\n"
 )
 _LAUNCHER = (
     "from {1} import {0}, DRIVER_INFO\nfrom sm import SRCommand\nSRCommand.run({0}, DRIVER_INFO)\n"

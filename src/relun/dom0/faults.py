@@ -63,8 +63,8 @@ def from_error(error: RelunError) -> Fault:
         codes = {finding.code for finding in error.findings}
         code = NO_SR if codes & _NO_SR else REFUSED
         return Fault(code, _unchanged([describe_finding(found) for found in error.findings]))
-    code = ALREADY_RESIGNED if error.code == "already-resigned" else REFUSED
-    return Fault(code, _unchanged([describe(error)]))
+    codes_of = {"already-resigned": ALREADY_RESIGNED, "internal": INTERNAL}
+    return Fault(codes_of.get(error.code, REFUSED), _unchanged([describe(error)]))
 
 
 def printable(text: str) -> str:

@@ -29,19 +29,28 @@ def resign(
     Raise RelunError: Refused and DeviceError mean that nothing was changed.
     """
     with open_device(path, writable=True) as device, lock:
-        devices = [device]
-        repository = verbs.inspect(devices)
-        if repository.state == IN_PROGRESS:
-            outcome = verbs.recover(devices)
-            if outcome.action == "recovered":
-                return outcome
-        elif resigned_here(repository, scsi_id):
-            raise Refused("already-resigned", device=path, sr_uuid=repository.sr_uuid)
-        hinted = options._replace(device_hint=hint(scsi_id))
         try:
-            return verbs.resign(devices, hinted, cancelled)
-        except Interrupted as error:
-            return _settle(devices, error)
+            return _resign([device], scsi_id, options, cancelled)
+        except RelunError:
+            raise
+        except Exception as error:
+            raise _bug(device, error) from error
+
+
+def _resign(
+    devices: Sequence[Device], scsi_id: str, options: Options, cancelled: Cancelled
+) -> verbs.Outcome:
+    repository = verbs.inspect(devices)
+    if repository.state == IN_PROGRESS:
+        outcome = verbs.recover(devices)
+        if outcome.action == "recovered":
+            return outcome
+    elif resigned_here(repository, scsi_id):
+        raise Refused("already-resigned", device=devices[0].path, sr_uuid=repository.sr_uuid)
+    try:
+        return verbs.resign(devices, options._replace(device_hint=hint(scsi_id)), cancelled)
+    except Interrupted as error:
+        return _settle(devices, error)
 
 
 def hint(scsi_id: str) -> str:
@@ -90,6 +99,16 @@ def _settle(devices: Sequence[Device], error: Interrupted) -> verbs.Outcome:
     except RelunError:
         raise error from None
     raise Refused("undone-after", device=devices[0].path, cause=error.fields.get("cause"))
+
+
+def _bug(device: Device, error: Exception) -> RelunError:
+    """Return the error for what should never happen; the LUN itself says whether it was changed."""
+    fields = {"device": device.path, "cause": repr(error)}
+    try:
+        in_progress = verbs.inspect([device]).state == IN_PROGRESS
+    except Exception:
+        in_progress = True  # not known: the more careful answer
+    return Interrupted("internal", **fields) if in_progress else Refused("internal", **fields)
 
 
 def _drop_cache(path: str) -> None:
