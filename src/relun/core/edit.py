@@ -32,7 +32,7 @@ class Change(NamedTuple):
     switch: int
     pv_uuids: Tuple[str, ...]  # before the resign, by LUN
     seqno: int  # of the untouched clone
-    old_pointer: bytes  # the sector that relun's pointer replaces: an earlier resign's, or zeros
+    old_pointers: Tuple[bytes, ...]  # sectors that relun's pointers replace, by LUN
     labels: Tuple[Edit, ...]
     edits: Tuple[Edit, ...]
 

@@ -47,18 +47,22 @@ class JournalStore:
             for batch in pages.batches(pages.parse_pages(whole, self.region.tag)):
                 self._write(STASH_AT, pages.pack_stash(batch))
                 self._put(batch[0].number, b"".join(page.old for page in batch))
-        self.forget(previous)
-
-    def forget(self, previous: Optional[Region]) -> None:
-        """Put back the pointer that stood there before, whatever lies where the journal was."""
-        if not self.region.zeroed:
             self._write(STASH_AT, bytes(pages.STASH_SIZE))
-        before = Pointer(previous).pack() if previous else bytes(SECTOR)
-        self._write(POINTER_AT, before)
+        forget(self.device, previous)
 
     def _put(self, first_page: int, data: bytes) -> None:
         self._write(self.region.offset + first_page * pages.PAGE, data)
 
     def _write(self, offset: int, data: bytes) -> None:
-        self.device.write(offset, data)
-        self.device.flush()
+        write_flushed(self.device, offset, data)
+
+
+def forget(device: Device, previous: Optional[Region]) -> None:
+    """Put back the pointer that stood there before relun's, whatever lies where it points to."""
+    write_flushed(device, POINTER_AT, Pointer(previous).pack() if previous else bytes(SECTOR))
+
+
+def write_flushed(device: Device, offset: int, data: bytes) -> None:
+    """Write and flush. Raise DeviceError."""
+    device.write(offset, data)
+    device.flush()

@@ -52,6 +52,11 @@ class PhysicalLun(NamedTuple):
         return b""
 
     @property
+    def pointer_sector(self) -> bytes:
+        """The sector that relun's pointer lies in, or will."""
+        return self.head[POINTER_AT : POINTER_AT + SECTOR]
+
+    @property
     def stash(self) -> bytes:
         """The gap between the pointer and the first metadata area."""
         return self.head[POINTER_AT + SECTOR : GAP_END]
@@ -80,6 +85,11 @@ def read_journal(device: Device, region: Region, digest: bytes = b"") -> Change:
 
     Raise FormatError (journal-damaged) when it is not whole, or not the one of ``digest`` (SHA-1).
     """
+    return unpack_change(read_payload(device, region, digest))
+
+
+def read_payload(device: Device, region: Region, digest: bytes = b"") -> bytes:
+    """Return the bytes that carry the change. Raise FormatError as ``read_journal`` does."""
     try:
         payload = pages.read_payload(device.read(region.offset, region.size), region.tag)
     except DeviceError as error:
@@ -87,7 +97,7 @@ def read_journal(device: Device, region: Region, digest: bytes = b"") -> Change:
     found = sha1(payload).digest()
     if found[: len(region.tag)] != region.tag or digest not in (b"", found):
         raise FormatError("journal-damaged", region.offset, reason="checksum")
-    return unpack_change(payload)
+    return payload
 
 
 def _read_label(device: Device, head: bytes, findings: List[Finding]) -> Optional[Label]:

@@ -66,7 +66,7 @@ def build_plan(repository: Repository, options: Options) -> Plan:
         0,
         tuple(lun.label.pv_uuid for lun in repository.luns if lun.label),
         repository.vg.seqno,
-        b"",
+        tuple(lun.pointer_sector for lun in repository.luns),
         labels,
         in_order(edits),
     )

@@ -3,14 +3,21 @@
 from relun.core.device import Device
 from relun.core.digest import sha1
 from relun.core.edit import Change
-from relun.core.errors import FormatError, Interrupted, Refused
+from relun.core.errors import DeviceError, FormatError, Interrupted, Refused
 from relun.core.hints import Dict, List, Sequence, Tuple
 from relun.core.journal.marker import CLEAR, RESIGN, Marker
-from relun.core.journal.payload import pack_change
-from relun.core.journal_store import JournalStore
-from relun.core.physical import PhysicalLun, read_journal
+from relun.core.journal.payload import unpack_change
+from relun.core.journal_store import JournalStore, forget
+from relun.core.physical import PhysicalLun, read_journal, read_payload
 from relun.core.repository import Repository
-from relun.core.transaction import Transaction, finish_undo, new_template, refresh
+from relun.core.transaction import (
+    Transaction,
+    finish_undo,
+    interrupted,
+    new_run,
+    refresh,
+    restore_member,
+)
 
 
 def is_forward(repository: Repository) -> bool:
@@ -24,10 +31,21 @@ def only_clears(repository: Repository) -> bool:
 
 
 def clear(repository: Repository) -> None:
-    """Finish such an undo. Raise Interrupted when that breaks off."""
-    lun = _switch_lun(repository)
-    finish_undo(lun.device, lun.marker_offset, _marker(lun))
-    refresh(lun.device)
+    """Finish such an undo. Raise Interrupted when that breaks off, or a LUN is missing."""
+    switch = _switch_lun(repository)
+    marker = _marker(switch)
+    if len(repository.luns) < marker.members:
+        missing = ["{} of {} LUNs".format(marker.members - len(repository.luns), marker.members)]
+        raise Interrupted("members-missing", device=switch.device.path, missing=missing)
+    for lun in repository.luns:
+        if lun.marker and not lun.marker.is_switch and lun.marker.digest == marker.digest:
+            try:
+                restore_member(lun.device, lun.marker_offset, lun.marker)
+            except DeviceError as error:
+                raise interrupted(lun.device, error) from error
+            refresh(lun.device)
+    finish_undo(switch.device, switch.marker_offset, marker)
+    refresh(switch.device)
 
 
 def resumed(repository: Repository) -> Transaction:
@@ -41,10 +59,10 @@ def resumed(repository: Repository) -> Transaction:
         change = read_journal(lun.device, marker.region, marker.digest)
     except FormatError as error:
         raise Interrupted("journal-damaged", device=lun.device.path, cause=error) from error
-    missing, devices = _ordered(repository.luns, change)
+    missing, devices = _ordered(repository.luns, change, marker.region.tag)
     if missing:
         raise Interrupted("members-missing", device=lun.device.path, missing=missing)
-    return Transaction(devices, change, new_template(change, marker.region, marker.digest))
+    return Transaction(devices, change, new_run(marker.region, marker.digest))
 
 
 def finished(repository: Repository) -> Transaction:
@@ -54,18 +72,20 @@ def finished(repository: Repository) -> Transaction:
     undo-changed when the SR was used since, members-missing.
     """
     for lun in repository.luns:
-        if not lun.pointer or lun.pointer.begun:
+        if not lun.pointer or lun.pointer.begun or not lun.pointer.region.here:
             continue
+        region = lun.pointer.region
         try:
-            change = read_journal(lun.device, lun.pointer.region)
+            payload = read_payload(lun.device, region)
+            change = unpack_change(payload)
         except FormatError:
             continue
-        missing, devices = _ordered(repository.luns, change)
+        missing, devices = _ordered(repository.luns, change, region.tag)
         if missing:
             raise Refused("members-missing", device=lun.device.path, missing=missing)
         _expect_unused(devices, change)
-        digest = sha1(pack_change(change)).digest()
-        return Transaction(devices, change, new_template(change, lun.pointer.region, digest))
+        digest = sha1(payload).digest()  # packed anew it might differ: there are several zlibs
+        return Transaction(devices, change, new_run(region, digest))
     raise Refused("undo-gone", device=repository.luns[0].device.path)
 
 
@@ -80,17 +100,19 @@ def clear_leftover(repository: Repository) -> bool:
         if not lun.pointer or not lun.pointer.begun:
             continue
         found = True
+        if not lun.pointer.region.here:
+            forget(lun.device, lun.pointer.previous)
+            continue
         untouched = (
             lun.label is not None
             and lun.label.pv_uuid == lun.pointer.pv_uuid
             and repository.vg is not None
             and repository.vg.seqno & 0xFFFFFFFF == lun.pointer.seqno
         )
-        store = JournalStore(lun.device, lun.pointer.region)
         if untouched:
-            store.withdraw(lun.pointer.previous)
+            JournalStore(lun.device, lun.pointer.region).withdraw(lun.pointer.previous)
         else:
-            store.forget(lun.pointer.previous)
+            forget(lun.device, lun.pointer.previous)
     return found
 
 
@@ -107,16 +129,23 @@ def _marker(lun: PhysicalLun) -> Marker:
     return lun.marker
 
 
-def _ordered(luns: Sequence[PhysicalLun], change: Change) -> Tuple[List[str], List[Device]]:
-    """Return the PV uuids that no LUN stands for, and the devices in the change's order."""
+def _ordered(
+    luns: Sequence[PhysicalLun], change: Change, tag: bytes
+) -> Tuple[List[str], List[Device]]:
+    """Return the PV uuids that no LUN stands for, and the devices in the change's order.
+
+    A LUN belongs to the change by the journal's tag in its marker or pointer, never by its label
+    alone: the original's labels are the same.
+    """
     found: Dict[int, Device] = {}
     for lun in luns:
+        regions = [part.region for part in (lun.marker, lun.pointer) if part]
+        if not any(region.tag == tag for region in regions):
+            continue
         for number, label in enumerate(change.labels):
             present = lun.head[label.offset : label.end]
-            marked = lun.marker is not None and (
-                lun.marker.old_label == label.old and lun.marker.member == number
-            )
-            if marked or present in (label.old, label.new):
+            marked = lun.marker is not None and lun.marker.member == number
+            if marked or (lun.marker is None and present in (label.old, label.new)):
                 found[number] = lun.device
     members = range(len(change.labels))
     missing = [change.pv_uuids[number] for number in members if number not in found]

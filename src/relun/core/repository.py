@@ -107,7 +107,7 @@ def load(devices: Sequence[Device]) -> Repository:
 def applied_change(luns: Sequence[PhysicalLun]) -> Optional[Change]:
     """Return the change that made these LUNs what they are, as long as its journal is there."""
     for lun in luns:
-        if lun.pointer and not lun.pointer.begun:
+        if lun.pointer and lun.pointer.region.here and not lun.pointer.begun:
             try:
                 change = read_journal(lun.device, lun.pointer.region)
             except FormatError:

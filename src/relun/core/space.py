@@ -34,26 +34,21 @@ def find_space(repository: Repository, change: Change, lvm_edits: Dict[int, List
 
     Raise Refused (journal-gap, journal-space) when there is no place for it.
     """
-    occupied = None
+    for lun in repository.luns:
+        if not _gap_usable(lun):
+            raise Refused("journal-gap", device=lun.device.path, offset=POINTER_AT)
     for number, lun in enumerate(repository.luns):
         rings = _free_parts(lun, lvm_edits[number])
-        if not rings:
-            continue
-        if not _gap_usable(lun):
-            occupied = occupied or lun
-            continue
-        pointer = lun.head[POINTER_AT : POINTER_AT + SECTOR]
-        final = change._replace(switch=number, old_pointer=pointer)
+        final = change._replace(switch=number)
         payload = pack_change(final)
         digest = sha1(payload).digest()
-        candidates = [(_in_zeros, part) for part in [*repository.behind_extents(number), *rings]]
+        behind = repository.behind_extents(number) if rings else []
+        candidates = [(_in_zeros, part) for part in [*behind, *rings]]
         candidates += [(_over_old_bytes, part) for part in rings]
         for place, part in candidates:
             found = place(lun, part, payload, digest[:TAG_SIZE])
             if found:
                 return Space(final, found[0], found[1], digest)
-    if occupied:
-        raise Refused("journal-gap", device=occupied.device.path, offset=POINTER_AT)
     raise Refused("journal-space", device=repository.devices[0].path)
 
 
@@ -68,9 +63,9 @@ def _free_parts(lun: PhysicalLun, edits: List[Edit]) -> List[Tuple[int, int]]:
 def _gap_usable(lun: PhysicalLun) -> bool:
     """The gap before the first area is zero, or relun's already: a pointer stands in it."""
     label = lun.label
-    assert label is not None  # a LUN without one has no ring
+    assert label is not None  # a LUN without one is refused
     areas = label.metadata_areas + label.data_areas + label.bootloader_areas
-    begins = min(start for start, _size in areas)
+    begins = min((start for start, _size in areas), default=0)
     return begins >= GAP_END and (lun.pointer is not None or not any(lun.head[POINTER_AT:GAP_END]))
 
 

@@ -9,7 +9,7 @@ import os
 from relun.core.device import Device
 from relun.core.edit import AREA_HEADER, Change, Edit
 from relun.core.errors import DeviceError, Interrupted, Refused
-from relun.core.hints import Callable, List, Sequence, Tuple
+from relun.core.hints import Callable, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import (
     CLEAR,
     POINTER_AT,
@@ -22,31 +22,40 @@ from relun.core.journal.marker import (
     parse_marker,
     parse_pointer,
 )
-from relun.core.journal_store import JournalStore
-from relun.core.space import Space
+from relun.core.journal_store import JournalStore, forget, write_flushed
 
 Cancelled = Callable[[], bool]
+
+
+class Run(NamedTuple):
+    """One run of a transaction: its journal, and a token that tells its markers from others'."""
+
+    region: Region
+    digest: bytes
+    token: bytes
 
 
 class Transaction:
     """One change on its LUNs. ``devices`` are in the order of the change's labels."""
 
-    def __init__(self, devices: Sequence[Device], change: Change, template: Marker) -> None:
+    def __init__(self, devices: Sequence[Device], change: Change, run: Run) -> None:
         self.devices = devices
         self.change = change
-        self.template = template
-        self.store = JournalStore(devices[change.switch], template.region)
+        self.run = run
+        self.store = JournalStore(self.switch_device, run.region)
 
-    def begin(self, space: Space, pointer: Pointer, cancelled: Cancelled) -> None:
+    def begin(self, content: bytes, cancelled: Cancelled) -> None:
         """Write the journal. Whatever fails here leaves the LUNs as they were for every reader."""
         try:
             self._expect_untouched()
-            self.store.publish(pointer, space.content)
+            for number in self._other_members():
+                write_flushed(self.devices[number], POINTER_AT, self._begun(number).pack())
+            self.store.publish(self._begun(self.change.switch), content)
             self._expect_untouched()
             if cancelled():
                 raise Refused("cancelled", device=self.switch_device.path)
         except (DeviceError, Refused):
-            self._withdraw(pointer)
+            self._withdraw()
             raise
 
     def forward(self) -> None:
@@ -55,21 +64,24 @@ class Transaction:
         try:
             self._apply([(edit.device, edit.offset, edit.new) for edit in self._new_bytes()])
             self._expect_own_marker()
-            self._write_labels(lambda edit: edit.new)
+            self._commit()
         except DeviceError as error:
             raise interrupted(self.switch_device, error) from error
         self._refresh()
 
     def back(self) -> None:
-        """Hide, revert, clear, restore the label. Raise Interrupted when that breaks off."""
+        """Hide, revert, clear, restore the labels. Raise Interrupted when that breaks off."""
         self._hide(UNDO)
         try:
             self._apply([(edit.device, edit.offset, edit.old) for edit in self.change.edits])
-            self._write_members(lambda edit: edit.old)
             self._mark(self.change.switch, CLEAR)
+            for number in self._other_members():
+                restore_member(
+                    self.devices[number], self.change.labels[number].offset, self._marker(number)
+                )
         except DeviceError as error:
             raise interrupted(self.switch_device, error) from error
-        finish_undo(self.switch_device, self.switch_label.offset, self.template)
+        finish_undo(self.switch_device, self.switch_label.offset, self._marker(self.change.switch))
         self._refresh()
 
     @property
@@ -82,14 +94,40 @@ class Transaction:
         """That label's edit."""
         return self.change.labels[self.change.switch]
 
+    def _region(self, number: int) -> Region:
+        return self.run.region._replace(here=number == self.change.switch)
+
+    def _previous(self, number: int) -> Optional[Region]:
+        pointer = parse_pointer(self.change.old_pointers[number])
+        return pointer.region if pointer else None
+
+    def _begun(self, number: int) -> Pointer:
+        pv_uuid = self.change.pv_uuids[number]
+        return Pointer(
+            self._region(number), True, self._previous(number), pv_uuid, self.change.seqno
+        )
+
+    def _marker(self, number: int, direction: int = CLEAR) -> Marker:
+        return Marker(
+            direction,
+            number,
+            self.change.switch,
+            len(self.devices),
+            self.run.token,
+            self.run.digest,
+            self._region(number),
+            self._previous(number),
+            self.change.pv_uuids[self.change.switch],
+            self.change.labels[number].old,
+        )
+
     def _new_bytes(self) -> List[Edit]:
-        """The change's edits, and the pointer without what only a begun one needs."""
-        pointer = Pointer(self.store.region).pack()
-        old = self.change.old_pointer
-        return [
-            *self.change.edits,
-            Edit(self.change.switch, POINTER_AT, old, pointer, "relun pointer"),
+        """The change's edits, and the pointers without what only begun ones need."""
+        pointers = [
+            Edit(number, POINTER_AT, old, Pointer(self._region(number)).pack(), "relun pointer")
+            for number, old in enumerate(self.change.old_pointers)
         ]
+        return [*self.change.edits, *pointers]
 
     def _hide(self, direction: int) -> None:
         label = self.switch_label
@@ -98,6 +136,7 @@ class Transaction:
             self._mark(self.change.switch, direction)
         except DeviceError as error:
             if parse_marker(before) is None and self._still(before):
+                self._withdraw()
                 raise  # nothing has been changed yet
             raise interrupted(self.switch_device, error) from error
         try:
@@ -117,10 +156,8 @@ class Transaction:
             return False
 
     def _mark(self, number: int, direction: int) -> None:
-        label = self.change.labels[number]
-        marker = self.template._replace(direction=direction, member=number, old_label=label.old)
-        self.devices[number].write(label.offset, marker.pack())
-        self.devices[number].flush()
+        offset = self.change.labels[number].offset
+        write_flushed(self.devices[number], offset, self._marker(number, direction).pack())
 
     def _apply(self, writes: List[Tuple[int, int, bytes]]) -> None:
         for number, offset, data in writes:
@@ -131,16 +168,10 @@ class Transaction:
             if self.devices[number].read(offset, len(data)) != data:
                 raise DeviceError("device-lied", device=self.devices[number].path, offset=offset)
 
-    def _write_labels(self, content: Callable[[Edit], bytes]) -> None:
-        self._write_members(content)
-        self.switch_device.write(self.switch_label.offset, content(self.switch_label))
-        self.switch_device.flush()
-
-    def _write_members(self, content: Callable[[Edit], bytes]) -> None:
-        for number in self._other_members():
+    def _commit(self) -> None:
+        for number in (*self._other_members(), self.change.switch):
             label = self.change.labels[number]
-            self.devices[number].write(label.offset, content(label))
-            self.devices[number].flush()
+            write_flushed(self.devices[number], label.offset, label.new)
 
     def _expect_untouched(self) -> None:
         """Labels and area headers are as planned: no LVM, no other relun has written since."""
@@ -153,20 +184,31 @@ class Transaction:
     def _expect_own_marker(self) -> None:
         raw = self.switch_device.read(self.switch_label.offset, SECTOR)
         found = parse_marker(raw)
-        if found is None or found.token != self.template.token:
+        if found is None or found.token != self.run.token:
             raise DeviceError(
                 "taken-over", device=self.switch_device.path, offset=self.switch_label.offset
             )
 
-    def _withdraw(self, pointer: Pointer) -> None:
+    def _withdraw(self) -> None:
         try:
-            self.store.withdraw(pointer.previous)
+            self.store.withdraw(self._previous(self.change.switch))
+            for number in self._other_members():
+                forget(self.devices[number], self._previous(number))
         except DeviceError:
             pass  # the first error counts; the next resign or undo clears what is left
 
     def _refresh(self) -> None:
         for device in self.devices:
             refresh(device)
+
+
+def restore_member(device: Device, label_offset: int, marker: Marker) -> None:
+    """Give a LUN without the journal its old pointer and label, once all edits are reverted.
+
+    It needs the LUN's own marker alone. Raise DeviceError.
+    """
+    forget(device, marker.previous)
+    write_flushed(device, label_offset, marker.old_label)
 
 
 def finish_undo(device: Device, label_offset: int, marker: Marker) -> None:
@@ -176,8 +218,7 @@ def finish_undo(device: Device, label_offset: int, marker: Marker) -> None:
     """
     try:
         JournalStore(device, marker.region).withdraw(marker.previous)
-        device.write(label_offset, marker.old_label)
-        device.flush()
+        write_flushed(device, label_offset, marker.old_label)
     except DeviceError as error:
         raise interrupted(device, error) from error
 
@@ -195,18 +236,6 @@ def refresh(device: Device) -> None:
         pass
 
 
-def new_template(change: Change, region: Region, digest: bytes) -> Marker:
-    """Return the marker of a new run, for the LUN with the journal."""
-    previous = parse_pointer(change.old_pointer)
-    return Marker(
-        RESIGN,
-        change.switch,
-        change.switch,
-        len(change.labels),
-        os.urandom(8),
-        digest,
-        region,
-        previous.region if previous else None,
-        change.pv_uuids[change.switch],
-        change.labels[change.switch].old,
-    )
+def new_run(region: Region, digest: bytes) -> Run:
+    """Return a run with a token of its own."""
+    return Run(region, digest, os.urandom(8))

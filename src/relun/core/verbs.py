@@ -7,11 +7,10 @@ from relun.core.device import Device
 from relun.core.errors import Interrupted, Refused
 from relun.core.finding import Finding, refusals
 from relun.core.hints import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence, Tuple
-from relun.core.journal.marker import Pointer
 from relun.core.options import FORCED_BY, Options
 from relun.core.plan import Plan, build_plan
 from relun.core.repository import IN_PROGRESS, Repository, load
-from relun.core.transaction import Transaction, new_template
+from relun.core.transaction import Transaction, new_run
 
 if TYPE_CHECKING:
     from relun.core.conflicts import Conflict
@@ -55,11 +54,8 @@ def resign(
         progress.clear_leftover(repository)
         made = build_plan(load(devices), options)
     space, change = made.space, made.change
-    template = new_template(change, space.region, space.digest)
-    transaction = Transaction(devices, change, template)
-    pv_uuid = change.pv_uuids[change.switch]
-    begun = Pointer(space.region, True, template.previous, pv_uuid, change.seqno)
-    transaction.begin(space, begun, cancelled)
+    transaction = Transaction(devices, change, new_run(space.region, space.digest))
+    transaction.begin(space.content, cancelled)
     transaction.forward()
     return Outcome("resigned", change.old_sr, change.new_sr, made)
 

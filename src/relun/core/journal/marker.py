@@ -32,7 +32,7 @@ _POINTER_TEXT = (
     'RELUN JOURNAL AT byte {}, {} bytes. "relun undo" needs it, "relun seal" removes it.\n'
 )
 _REGION = struct.Struct("<QI8sB")  # offset, size, tag, flags
-_ZEROED, _PRESENT = 1, 2
+_ZEROED, _PRESENT, _HERE = 1, 2, 4
 _MARKER = struct.Struct("<BBBB8s20s21s21s32sH")
 _POINTER = struct.Struct("<21sB21s32sI")
 
@@ -41,12 +41,14 @@ class Region(NamedTuple):
     """Where a journal lies: bytes on its LUN. ``zeroed``: nothing but zeros lay there before.
 
     ``tag`` (8 bytes) stands in each of its pages, so that no other journal's page is taken for one.
+    ``here`` is False on the other LUNs of its VG, which only say that they belong to it.
     """
 
     offset: int
     size: int
     zeroed: bool
     tag: bytes
+    here: bool = True
 
 
 class Pointer(NamedTuple):
@@ -179,10 +181,12 @@ def _crc_holds(sector: bytes) -> bool:
 def _pack_region(region: Optional[Region]) -> bytes:
     if region is None:
         return bytes(_REGION.size)
-    flags = _PRESENT | (_ZEROED if region.zeroed else 0)
+    flags = _PRESENT | (_ZEROED if region.zeroed else 0) | (_HERE if region.here else 0)
     return _REGION.pack(region.offset, region.size, region.tag, flags)
 
 
 def _unpack_region(raw: bytes) -> Optional[Region]:
     offset, size, tag, flags = _REGION.unpack(raw)
-    return Region(offset, size, bool(flags & _ZEROED), tag) if flags & _PRESENT else None
+    if not flags & _PRESENT:
+        return None
+    return Region(offset, size, bool(flags & _ZEROED), tag, bool(flags & _HERE))

@@ -1,8 +1,8 @@
 """A change as bytes: what the journal's pages carry.
 
-"relun1" and deflate of: the strings old SR, new SR, old pointer; numbers switch, LUNs, seqno; one
-PV uuid and one label edit a LUN; then the edits. Strings and byte strings have a u32 length before
-them; all integers are little endian.
+"relun1" and deflate of: the strings old SR, new SR; numbers switch, LUNs, seqno; for each LUN its
+PV uuid and old pointer sector; one label edit a LUN; then the edits. Strings and byte strings have
+a u32 length before them; all integers are little endian.
 """
 
 import struct
@@ -24,10 +24,10 @@ def pack_change(change: Change) -> bytes:
     parts: List[bytes] = []
     _put(parts, change.old_sr.encode("latin-1"))
     _put(parts, change.new_sr.encode("latin-1"))
-    _put(parts, change.old_pointer)
     parts.append(_COUNTS.pack(change.switch, len(change.labels), change.seqno))
-    for pv_uuid in change.pv_uuids:
+    for pv_uuid, pointer in zip(change.pv_uuids, change.old_pointers):
         _put(parts, pv_uuid.encode("latin-1"))
+        _put(parts, pointer)
     for edit in change.labels + change.edits:
         parts.append(_EDIT.pack(edit.device, edit.offset))
         for field in (edit.what.encode("utf-8"), edit.old, edit.new):
@@ -50,9 +50,9 @@ def _unpack(payload: bytes) -> Change:
     reader = _Reader(inflate.decompress(payload[len(_MAGIC) :], _LIMIT))
     if not inflate.eof:  # a page is missing: what is there might end with a whole edit
         raise ValueError("cut short")
-    old_sr, new_sr, old_pointer = reader.text(), reader.text(), reader.field()
+    old_sr, new_sr = reader.text(), reader.text()
     switch, members, seqno = _COUNTS.unpack(reader.take(_COUNTS.size))
-    pv_uuids = tuple(reader.text() for _member in range(members))
+    luns = [(reader.text(), reader.field()) for _member in range(members)]
     edits = []
     while not reader.at_end:
         edits.append(reader.edit())
@@ -62,9 +62,9 @@ def _unpack(payload: bytes) -> Change:
         old_sr,
         new_sr,
         switch,
-        pv_uuids,
+        tuple(pv_uuid for pv_uuid, _pointer in luns),
         seqno,
-        old_pointer,
+        tuple(pointer for _pv_uuid, pointer in luns),
         tuple(edits[:members]),
         tuple(edits[members:]),
     )
