@@ -1,6 +1,7 @@
 """The test report of the first resigning driver (ReLVHDoISCSISR, 2015), case by case."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,14 +38,13 @@ def attach(site: Site, lun: Lun) -> list[dict[str, Any]]:
 
 def snapshots(site: Site, count: int) -> Lun:
     """A LUN with one VDI and so many snapshots of it."""
-    volumes: list[Any] = [builder.Vhd("base", hidden=True, read_only=True)]
+    base = builder.Record("base", managed=0, read_only=1)
+    volumes: list[Any] = [builder.Vhd("base", hidden=True, read_only=True, record=base)]
     volumes.append(builder.Vhd("disk", parent="base"))
     for number in range(count):
-        record = builder.Record(f"snap{number}", is_a_snapshot=True, snapshot_of="disk")
+        record = builder.Record(f"snap{number}", is_a_snapshot=1, snapshot_of="disk")
         volumes.append(builder.Vhd(f"snap{number}", parent="base", record=record))
     built = builder.build(builder.Sr(tuple(volumes)), site.folder / "snapshots.img")
-    from pathlib import Path
-
     return site.export(Path(built.paths[0]))
 
 

@@ -346,14 +346,7 @@ class Pool:
         pbd = self.db.get("PBD", reference)
         kind = self.db.get("SR", pbd["SR"])["type"]
         host = self._host(pbd["host"])
-        try:
-            driver = self._driver(host, kind)
-            self._sm(host, driver, command, pbd["SR"], pbd["device_config"])
-        except NotImplementedInBackendError as error:
-            text = (
-                f"Storage_interface.Backend_error([ {command}; Smint.Not_implemented_in_backend ])"
-            )
-            raise ApiError("INTERNAL_ERROR", text) from error
+        self._sm(host, self._driver(host, kind), command, pbd["SR"], pbd["device_config"])
 
     def _session(self) -> str:
         return self.db.add("session", other_config={})
