@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test lint bench clean
 
 PY := .venv/bin/python
-STAMPS := $(addprefix .cache/setup/,debian venv venv36 venv313)
+STAMPS := $(addprefix .cache/setup/,debian venv venv36 venv313 npm)
 stage = @printf '\n=== %s (%(%H:%M:%S)T)\n' "$(1)" -1
 
 help:
@@ -24,6 +24,8 @@ setup: $(STAMPS)
 	@scripts/setup venv
 .cache/setup/venv36: scripts/requirements-3.6.txt scripts/setup scripts/find-python | .cache/setup/debian
 	@scripts/setup venv36
+.cache/setup/npm: scripts/setup
+	@scripts/setup npm
 .cache/setup/venv313: scripts/setup scripts/find-python | .cache/setup/debian
 	@scripts/setup venv313
 

@@ -65,7 +65,9 @@ def _xml_rpc(pool: Pool, body: bytes) -> bytes:
         answer: Any = {"Status": "Success", "Value": _call(pool, str(method), list(arguments))}
     except ApiError as error:
         answer = {"Status": "Failure", "ErrorDescription": error.description}
-    return xmlrpc.client.dumps((answer,), methodresponse=True, allow_none=True).encode()
+    text = xmlrpc.client.dumps((answer,), methodresponse=True, allow_none=True)
+    # Without space between tags, as xapi writes it; in values < and > are escaped.
+    return text.replace(">\n<", "><").encode()
 
 
 def _json_rpc(pool: Pool, body: bytes) -> bytes:
