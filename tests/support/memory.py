@@ -14,7 +14,7 @@ SECTOR = 512
 
 
 class MemoryDevice(Device):
-    """A LUN over the image at ``path``. ``fail`` maps an offset to the error its writing raises."""
+    """A LUN over the image at ``path``, which fails or lies where a test tells it to."""
 
     def __init__(self, path: Any, called: str = "") -> None:
         with open(str(path), "rb") as file:
@@ -23,10 +23,11 @@ class MemoryDevice(Device):
         super().__init__(called or str(path), len(self._base))
         self.sectors: Dict[int, bytes] = {}
         self.dropped_caches = 0
-        self.failing_writes: Dict[int, OSError] = {}
-        self.failing_flushes: Dict[int, OSError] = {}  # by number of the flush, from 0
+        self.failing_writes: Dict[int, OSError] = {}  # by offset
+        self.failing_flushes: Dict[int, OSError] = {}  # by number, from 0
+        self.flush_calls = 0  # failed ones too
+        self.lives = 1 << 30  # flush calls until it is gone: nothing is written then
         self.lost_writes: List[int] = []  # offsets whose writes are reported and not stored
-        self._flushed = 0
 
     def put(self, offset: int, data: bytes) -> None:
         """Change bytes as somebody else would: not counted as relun's traffic."""
@@ -84,13 +85,17 @@ class MemoryDevice(Device):
         return bytes(patched)
 
     def _write(self, offset: int, data: bytes) -> None:
+        if self.flush_calls >= self.lives:
+            raise OSError(5, "the device is gone")
         if offset in self.failing_writes:
             raise self.failing_writes[offset]
         if offset not in self.lost_writes:
             self.put(offset, bytes(data))
 
     def _flush(self) -> None:
-        number, self._flushed = self._flushed, self._flushed + 1
+        number, self.flush_calls = self.flush_calls, self.flush_calls + 1
+        if number >= self.lives:
+            raise OSError(5, "the device is gone")
         if number in self.failing_flushes:
             raise self.failing_flushes[number]
 

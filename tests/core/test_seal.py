@@ -1,0 +1,184 @@
+"""Seal: what nobody points to any more is zeroed, what a header points to stays."""
+
+import struct
+from typing import Any
+
+import pytest
+
+from relun.core import verbs
+from relun.core.errors import DeviceError, Refused
+from relun.core.lvm2.checksum import lvm_crc
+from support import builder
+from support.builder import Pv, Ring, Sr, plain_group
+from support.clone import (
+    GAP,
+    MDA,
+    NEW_SR,
+    TREE,
+    Devices,
+    codes,
+    made,
+    rehead,
+    resign,
+    retext,
+    sample,
+    states,
+    text_of,
+)
+from support.memory import MemoryDevice
+
+RING = Sr(TREE, "ring", pvs=(Pv(mda_size=256 * 1024),), ring=Ring(history=4, offset=20480))
+
+
+def ring(device: MemoryDevice, size: int = 256 * 1024) -> bytes:
+    """Return an area behind its header, the text in use blotted out."""
+    offset, length = struct.unpack("<QQ", device.get(MDA + 40, 16))
+    data = bytearray(device.get(MDA, size))
+    for at in range(offset, offset + length):
+        data[at if at < size else at - size + 512] = 0
+    return bytes(data[512:])
+
+
+def test_history_journal_and_pointer_go(tmpdir: Any) -> None:
+    devices = made(RING, tmpdir)[1]
+    resign(devices)
+    text = text_of(devices[0])
+    assert any(ring(devices[0])) and any(devices[0].get(GAP, 512))
+    outcome = verbs.seal(devices)
+    assert (outcome.action, outcome.new_sr) == ("sealed", NEW_SR)
+    assert not any(ring(devices[0])) and not any(devices[0].get(GAP, 4096 - GAP))
+    assert text_of(devices[0]) == text
+    assert b"RLNJ" not in b"".join(data for _at, data in devices[0].whole())
+    assert verbs.undo(devices).action == "nothing"
+    assert verbs.inspect(devices).findings == ()
+
+
+def test_sealed_twice_is_sealed_once(tmpdir: Any) -> None:
+    devices = made(RING, tmpdir)[1]
+    resign(devices)
+    verbs.seal(devices)
+    before, writes = states(devices), devices[0].traffic.writes
+    verbs.seal(devices)
+    assert states(devices) == before
+    assert devices[0].traffic.writes == writes
+
+
+def test_wrapped_text_stays() -> None:
+    device = sample("wrapped")
+    resign([device])
+    verbs.seal([device])
+    clone = verbs.inspect([device])
+    assert (clone.sr_uuid, clone.findings) == (NEW_SR, verbs.inspect([sample("wrapped")]).findings)
+
+
+def test_precommitted_text_stays(tmpdir: Any) -> None:
+    """LVM died between precommit and commit, after the resign: it may still want that text."""
+    devices = made(RING, tmpdir)[1]
+    resign(devices)
+    (device,) = devices
+    new = b"VG_of_lvm {}\0"
+    device.put(MDA + 100 * 1024, new)
+    location = struct.pack("<QQI", 100 * 1024, len(new), lvm_crc(new))
+    rehead(device, lambda raw: raw[:64] + location + raw[84:])
+    verbs.seal(devices)
+    assert device.get(MDA + 100 * 1024, len(new)) == new
+    assert codes(verbs.inspect(devices).findings) == ["mda-precommitted"]
+
+
+def test_both_areas_and_all_luns(tmpdir: Any) -> None:
+    pvs = (Pv(mdas=2, mda_size=256 * 1024), Pv(mda_size=256 * 1024, ignored=True))
+    devices = made(RING._replace(pvs=pvs), tmpdir)[1]
+    resign(devices)
+    verbs.seal(devices)
+    for device in devices:
+        assert not any(ring(device))
+        assert not any(device.get(GAP, 512))
+
+
+def test_what_lies_in_the_gap_is_nobodys_to_zero(tmpdir: Any) -> None:
+    """Where no pointer of relun's stands, the gap is somebody else's."""
+    devices = made(RING, tmpdir)[1]
+    devices[0].put(GAP + 600, b"a boot loader")
+    verbs.seal(devices)
+    assert devices[0].get(GAP + 600, 13) == b"a boot loader"
+
+
+def test_pages_of_a_journal_behind_the_extents_only(tmpdir: Any) -> None:
+    """What else lies there, a backup of a partition table perhaps, stays."""
+    sr = RING._replace(pvs=(Pv(mda_size=256 * 1024, size=(64 << 20) + 8192),))
+    (device,) = made(sr, tmpdir)[1]
+    device.put(device.size - 512, b"RLNJ")  # no room for a page of relun's
+    device.put(device.size - 1024 + 8, b"RLNJ")  # not at the start of a sector
+    resign([device])
+    verbs.seal([device])
+    assert device.get(device.size - 512, 4) == device.get(device.size - 1016, 4) == b"RLNJ"
+    rest = b"".join(data for _at, data in device.whole())
+    assert rest.count(b"RLNJ") == 2
+
+
+def test_journal_over_old_texts_goes_too(tmpdir: Any) -> None:
+    sr = RING._replace(pvs=(Pv(mda_size=64 * 1024),), ring=Ring(filled=True, history=2))
+    (device,) = made(sr, tmpdir)[1]
+    device.put(device.size - (8 << 20), b"\xaa" * (8 << 20))
+    plan = resign([device]).plan
+    assert plan is not None and not plan.space.region.zeroed
+    verbs.seal([device])
+    assert not any(ring(device, 64 * 1024))
+
+
+def test_broken_off_it_says_that_it_is_unfinished(tmpdir: Any) -> None:
+    """The pointer goes last."""
+    (device,) = made(RING, tmpdir)[1]
+    resign([device])
+    device.failing_flushes = {device.flush_calls: OSError(5, "gone")}
+    with pytest.raises(DeviceError):
+        verbs.seal([device])
+    assert device.get(GAP, 5) == b"RELUN"
+    device.failing_flushes = {}
+    verbs.seal([device])
+    assert not any(device.get(GAP, 512))
+
+
+def damaged_area(folder: Any) -> Devices:
+    devices = made(Sr(TREE, "two", pvs=(Pv(mdas=2, mda_size=1 << 20),)), folder)[1]
+    resign(devices)
+    devices[0].put(MDA + 100, b"\1")
+    return devices
+
+
+def one_of_two(folder: Any) -> Devices:
+    devices = made(Sr(TREE, "pair", pvs=(Pv(), Pv())), folder)[1]
+    resign(devices)
+    return devices[:1]
+
+
+@pytest.mark.parametrize(
+    "make, code",
+    [
+        (damaged_area, "mda-checksum"),
+        (one_of_two, "pv-missing"),
+        (lambda folder: [MemoryDevice(builder.empty(str(folder.join("e"))))], "lun-empty"),
+        (lambda folder: made(plain_group(), folder)[1], "sr-none"),
+    ],
+)
+def test_refused_when_not_all_can_be_read(make: Any, code: str, tmpdir: Any) -> None:
+    devices = make(tmpdir)
+    before = states(devices)
+    with pytest.raises(Refused) as caught:
+        verbs.seal(devices)
+    assert code in codes(caught.value.findings)
+    assert states(devices) == before
+
+
+def test_forced_resign_can_be_sealed() -> None:
+    device = sample("journals")
+    resign([device], force_journals=True)
+    assert verbs.seal([device]).action == "sealed"
+
+
+def test_after_lvm_went_on(tmpdir: Any) -> None:
+    devices = made(RING, tmpdir)[1]
+    resign(devices)
+    retext(devices[0], lambda text: text.replace(b"seqno = ", b"seqno = 1", 1))
+    verbs.seal(devices)
+    assert not any(ring(devices[0]))
