@@ -82,7 +82,7 @@ told() {{
   echo "${{PIPESTATUS[0]}}"
 }}
 state() {{
-  read -r stat </proc/$pid/stat 2>/dev/null || return 1
+  {{ read -r stat </proc/$pid/stat; }} 2>/dev/null || return 1
   stat=${{stat##*) }} now=${{stat:0:1}}
 }}
 while state && [ $now != Z ]; do

@@ -84,10 +84,9 @@ def test_lun_that_vanishes_in_the_middle_is_recovered(lab: Lab) -> None:
     stopped = lab.stepped("flush=3", "resign", "--yes", device)
     # The third flush ends in the middle of the edits; then the array takes the LUN away.
     lab.guest.check(
-        "{} >/tmp/relun.out 2>&1 & echo $! >/tmp/pid\n"
-        "until read -r stat </proc/$!/stat && [[ $stat = *') T '* ]]; do sleep 0.02; done".format(
-            stopped
-        )
+        stopped + " >/tmp/relun.out 2>&1 &\necho $! >/tmp/pid\n"
+        "until read -r stat </proc/$!/stat; [[ $stat = *') '[TZ]' '* ]]; do sleep 0.02; done\n"
+        "[[ $stat = *') T '* ]] || cat /tmp/relun.out >&2\n"
     )
     lab.target.remove(lun)
     told = lab.guest.check(
