@@ -1,7 +1,5 @@
 """What the command line asks of a resign, as core's Options; id maps from and to files."""
 
-from __future__ import annotations
-
 from relun.core.errors import Refused
 from relun.core.finding import WARN, Finding
 from relun.core.options import Options
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 ONE_SR_ONLY = ("--sr-uuid", "--map", "--map-out", "--original")
 
 
-def options(arguments: argparse.Namespace, report: Report) -> Options:
+def options(arguments: "argparse.Namespace", report: "Report") -> Options:
     """Return the options of a resign. Raise Refused (map-unreadable)."""
     (node, *_others) = report.nodes()
     return Options(
@@ -33,7 +31,7 @@ def options(arguments: argparse.Namespace, report: Report) -> Options:
     )
 
 
-def read_map(path: str) -> dict[str, str]:
+def read_map(path: str) -> "dict[str, str]":
     """Return the map in a file: JSON {old: new}, or lines of old and new id, # for a comment."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -52,7 +50,7 @@ def check_writable(path: str) -> None:
         raise Refused("map-unwritable", file=path, reason=error.strerror) from error
 
 
-def save_map(report: Report, path: str) -> None:
+def save_map(report: "Report", path: str) -> None:
     """Save old and new ids of all kinds so that ``read_map`` takes them.
 
     The LUN has its new identity by then: a failure becomes a note of the report.
@@ -70,7 +68,7 @@ def save_map(report: Report, path: str) -> None:
         report.notes += (Finding("map-unwritable", WARN, fields=fields),)
 
 
-def _from_json(text: str) -> dict[str, str]:
+def _from_json(text: str) -> "dict[str, str]":
     import json
 
     found = json.loads(text)
@@ -79,7 +77,7 @@ def _from_json(text: str) -> dict[str, str]:
     return dict(found)
 
 
-def _from_lines(text: str) -> dict[str, str]:
+def _from_lines(text: str) -> "dict[str, str]":
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()

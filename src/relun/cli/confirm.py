@@ -1,7 +1,5 @@
 """Guards against the wrong device: the caller's own words, and a question before it is changed."""
 
-from __future__ import annotations
-
 import sys
 
 from relun.cli.session import opened
@@ -23,7 +21,7 @@ QUESTIONS = {
 }
 
 
-def ask(report: Report) -> None:
+def ask(report: "Report") -> None:
     """Ask before block devices are changed. Raise Refused (confirmation) unless answered yes.
 
     Without a terminal nobody can answer, and nothing is asked.
@@ -41,7 +39,7 @@ def ask(report: Report) -> None:
         raise Refused("confirmation", device=report.name)
 
 
-def expect(report: Report, serial: str | None, originals: Sequence[str]) -> None:
+def expect(report: "Report", serial: "str | None", originals: "Sequence[str]") -> None:
     """Hold what the caller knows of the clone against what is there; ``core.target`` refuses.
 
     Raise DeviceError when an original cannot be read.

@@ -1,7 +1,5 @@
 """`relun conflicts`: which SRs stand twice among the block devices, or among some files."""
 
-from __future__ import annotations
-
 import sys
 
 from relun.cli.exits import Exit
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     Found = tuple[Repository, BlockNode | None]
 
 
-def conflicts(arguments: argparse.Namespace) -> Exit:
+def conflicts(arguments: "argparse.Namespace") -> Exit:
     """Look at the given devices, or at all; one that cannot be read is told and left out."""
     output = Output(arguments)
     paths = arguments.targets or sysfs.all_disks()
@@ -47,13 +45,13 @@ def conflicts(arguments: argparse.Namespace) -> Exit:
     return Exit.REFUSED if unreadable and arguments.targets else Exit.DONE
 
 
-def _read(path: str) -> Found:
+def _read(path: str) -> "Found":
     with open_device(path) as device:
         node = sysfs.describe(path) if isinstance(device, BlockDevice) else None
         return verbs.inspect([device]), node
 
 
-def _lines(conflicts: tuple[Conflict, ...], looked_at: int) -> list[Line]:
+def _lines(conflicts: "tuple[Conflict, ...]", looked_at: int) -> "list[Line]":
     if not conflicts:
         return [[(f"no SR stands twice on the {looked_at} LUNs looked at", "bold green")]]
     shown: list[Line] = []

@@ -1,7 +1,5 @@
 """Exit codes."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 TYPE_CHECKING = False
@@ -29,6 +27,6 @@ MEANINGS = {
 _BY_WEIGHT = (Exit.DONE, Exit.DIFFERENT, Exit.REFUSED, Exit.USAGE, Exit.INTERRUPTED)
 
 
-def worst(codes: Iterable[Exit]) -> Exit:
+def worst(codes: "Iterable[Exit]") -> Exit:
     """Return the code that counts when several targets ended differently."""
     return max(codes, key=_BY_WEIGHT.index, default=Exit.DONE)

@@ -1,7 +1,5 @@
 """`relun explain`: what a code means and what to do about it."""
 
-from __future__ import annotations
-
 from relun.cli.exits import Exit
 from relun.cli.output import Output
 from relun.core.catalogue import ENTRIES
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
     from relun.cli.output import Line
 
 
-def explain(arguments: argparse.Namespace) -> Exit:
+def explain(arguments: "argparse.Namespace") -> Exit:
     """Explain the codes, or list them all."""
     unknown = [code for code in arguments.codes if code not in ENTRIES]
     if unknown:
@@ -42,7 +40,7 @@ def title(code: str) -> str:
     return ENTRIES[code].title.format_map(_Named())
 
 
-def _whole(code: str) -> list[Line]:
+def _whole(code: str) -> "list[Line]":
     entry = ENTRIES[code]
     shown: list[Line] = [[(code, "bold"), (f": {title(code)}", "")], [(f"  {entry.meaning}", "")]]
     return [*shown, [(f"  {entry.remedy}", "")]] if entry.remedy else shown

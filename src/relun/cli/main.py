@@ -1,7 +1,5 @@
 """Entry point: reads the command line, runs the verb, returns the exit code."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Run this process's command line and end the process."""
     code = execute(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
@@ -27,7 +25,7 @@ def main() -> NoReturn:
     os._exit(code)
 
 
-def execute(argv: Sequence[str]) -> int:
+def execute(argv: "Sequence[str]") -> int:
     """Run one command line (without the program's name) and return its exit code."""
     arguments = parse(argv)
     try:
@@ -37,7 +35,7 @@ def execute(argv: Sequence[str]) -> int:
         return int(Exit.REFUSED)
 
 
-def _run(arguments: argparse.Namespace) -> Exit:
+def _run(arguments: "argparse.Namespace") -> Exit:
     verb = arguments.verb
     if verb in ("resign", "recover", "undo", "seal") and not getattr(arguments, "dry_run", False):
         from relun.cli.writing import change

@@ -1,7 +1,5 @@
 """What is left to do in the pool after a resign: xe commands with all values that are known."""
 
-from __future__ import annotations
-
 import os
 
 from relun.cli.words import quote
@@ -18,7 +16,7 @@ _UNKNOWN = {"target": "ADDRESS", "targetIQN": "IQN", "SCSIid": "SCSI_ID", "devic
 _FILE_TYPES = {"XSLocalEXT-": "ext", "XSLocalLargeBlock-": "largeblock"}
 
 
-def next_steps(report: Report) -> list[str]:
+def next_steps(report: "Report") -> "list[str]":
     """Return the commands to run on a host of the pool. UPPER CASE words are to be filled in."""
     assert report.plan is not None
     repository = report.plan.repository
@@ -46,7 +44,7 @@ def next_steps(report: Report) -> list[str]:
     ]
 
 
-def _connection(node: BlockNode | None) -> tuple[str, dict[str, str]]:
+def _connection(node: "BlockNode | None") -> "tuple[str, dict[str, str]]":
     """Return the SR type and device-config that lead to a device: iSCSI, Fibre Channel, local."""
     iscsi = {"target": "", "targetIQN": "", "SCSIid": ""}
     if node is None:  # an image file: how its LUN will be reached is not known here
@@ -73,7 +71,7 @@ def _scsi_place(name: str) -> str:
     return os.path.realpath(os.path.join(folder, "device"))
 
 
-def _iscsi(session: str) -> dict[str, str]:
+def _iscsi(session: str) -> "dict[str, str]":
     base = os.path.join(sysfs.ROOT, "sys/class")
     connection = "connection" + session[len("session") :] + ":0"
     return {

@@ -1,7 +1,5 @@
 """Reports as JSON. ``schema`` describes every key; docs/json.md is made of it."""
 
-from __future__ import annotations
-
 from relun.cli import tree, words
 from relun.cli.schema import SCHEMA
 from relun.core.errors import RelunError
@@ -25,7 +23,7 @@ _PLAIN = (str, int, float, bool)
 _NOT_SHOWN = ("trace",)
 
 
-def as_object(report: Report, verbose: int = 0) -> Object:
+def as_object(report: "Report", verbose: int = 0) -> "Object":
     """Return the object of one SR's report."""
     found: Object = {
         "schema": SCHEMA,
@@ -50,10 +48,10 @@ def as_object(report: Report, verbose: int = 0) -> Object:
 
 
 def conflicts_object(
-    looked_at: Sequence[str],
-    conflicts: Iterable[Conflict],
-    unreadable: Iterable[tuple[str, DeviceError]],
-) -> Object:
+    looked_at: "Sequence[str]",
+    conflicts: "Iterable[Conflict]",
+    unreadable: "Iterable[tuple[str, DeviceError]]",
+) -> "Object":
     """Return the object of ``conflicts``."""
     return {
         "schema": SCHEMA,
@@ -78,7 +76,7 @@ def conflicts_object(
     }
 
 
-def explained(code: str) -> Object:
+def explained(code: str) -> "Object":
     """Return the object of ``explain`` for a code."""
     entry = words.entry(code)
     return {
@@ -91,7 +89,7 @@ def explained(code: str) -> Object:
     }
 
 
-def _devices(report: Report) -> list[Object]:
+def _devices(report: "Report") -> "list[Object]":
     if not report.devices:
         return [{"path": path} for path in report.paths]
     shown = []
@@ -108,7 +106,7 @@ def _devices(report: Report) -> list[Object]:
     return shown + [{"path": path} for path in report.paths[len(shown) :]]
 
 
-def _error(report: Report) -> Object | None:
+def _error(report: "Report") -> "Object | None":
     error = report.error
     if error is None:
         return None
@@ -124,14 +122,14 @@ def _error(report: Report) -> Object | None:
     }
 
 
-def _cause(error: RelunError) -> Object | None:
+def _cause(error: RelunError) -> "Object | None":
     cause = error.fields.get("cause")
     if not isinstance(cause, RelunError):
         return None
     return {"code": cause.code, "title": words.title(cause.code, cause.fields)}
 
 
-def _fields(fields: Object) -> Object:
+def _fields(fields: "Object") -> "Object":
     return {
         key: value if isinstance(value, (*_PLAIN, list)) else str(value)
         for key, value in fields.items()
@@ -139,7 +137,7 @@ def _fields(fields: Object) -> Object:
     }
 
 
-def _findings(findings: Iterable[Finding]) -> list[Object]:
+def _findings(findings: "Iterable[Finding]") -> "list[Object]":
     return [
         {
             "code": finding.code,
@@ -153,7 +151,7 @@ def _findings(findings: Iterable[Finding]) -> list[Object]:
     ]
 
 
-def _repository(repository: Repository) -> Object:
+def _repository(repository: "Repository") -> "Object":
     mgt = repository.mgt.content if repository.mgt else None
     group = repository.vg
     return {
@@ -190,7 +188,7 @@ def _repository(repository: Repository) -> Object:
     }
 
 
-def _images(repository: Repository) -> list[Object]:
+def _images(repository: "Repository") -> "list[Object]":
     tracked = {v.name.vdi for v in repository.volumes if v.name.kind == "cbtlog"}
     shown = []
     for node in tree.walk(repository):
@@ -215,7 +213,7 @@ def _images(repository: Repository) -> list[Object]:
     return shown
 
 
-def _plan(report: Report, plan: Plan, verbose: int) -> Object:
+def _plan(report: "Report", plan: "Plan", verbose: int) -> "Object":
     edits = []
     for edit in plan.edits:
         shown: Object = {
@@ -243,7 +241,7 @@ def _plan(report: Report, plan: Plan, verbose: int) -> Object:
     }
 
 
-def _outcome(report: Report, outcome: Outcome) -> Object:
+def _outcome(report: "Report", outcome: "Outcome") -> "Object":
     traffic = [device.traffic for device in report.devices]
     shown: Object = {
         "action": outcome.action,

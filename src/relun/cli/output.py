@@ -1,7 +1,5 @@
 """Where reports go: text or JSON on standard output, errors and progress on standard error."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -21,7 +19,7 @@ class Output:
     """Shows reports, as JSON if asked for or, with ``json_when_piped``, when nobody looks."""
 
     def __init__(
-        self, arguments: argparse.Namespace, several: bool = False, json_when_piped: bool = False
+        self, arguments: "argparse.Namespace", several: bool = False, json_when_piped: bool = False
     ) -> None:
         self.verbose: int = arguments.verbose
         self.several = several
@@ -34,7 +32,7 @@ class Output:
             if hasattr(stream, "reconfigure"):  # names from a LUN must not break the output
                 stream.reconfigure(errors="backslashreplace")
 
-    def show(self, report: Report) -> None:
+    def show(self, report: "Report") -> None:
         """Show one SR's report."""
         self._clear_status()
         if self.as_json:
@@ -51,13 +49,13 @@ class Output:
             sys.stdout.flush()
             self.show_lines(error_lines(report, self.verbose), error=True)
 
-    def show_object(self, value: dict[str, Any]) -> None:
+    def show_object(self, value: "dict[str, Any]") -> None:
         """Print one JSON object on a line of its own."""
         import json
 
         self._print(json.dumps(value, ensure_ascii=False))
 
-    def show_lines(self, shown: Iterable[Line], error: bool = False) -> None:
+    def show_lines(self, shown: "Iterable[Line]", error: bool = False) -> None:
         """Print lines, with a blank one between two blocks."""
         shown = list(shown)
         if not shown:
@@ -99,11 +97,11 @@ class Output:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def _plain(line: Line) -> str:
+def _plain(line: "Line") -> str:
     return "".join(text for text, _style in line).rstrip()
 
 
-def _print_rich(shown: Iterable[Line], error: bool) -> bool:
+def _print_rich(shown: "Iterable[Line]", error: bool) -> bool:
     try:
         from rich.console import Console
         from rich.text import Text

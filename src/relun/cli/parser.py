@@ -3,8 +3,6 @@
 Only the parser of the verb that was called is built: start-up time is part of the product.
 """
 
-from __future__ import annotations
-
 import argparse
 
 TYPE_CHECKING = False
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 
-def _argument(*names: str, **how: Any) -> Argument:
+def _argument(*names: str, **how: "Any") -> "Argument":
     return names, how
 
 
@@ -78,7 +76,7 @@ _IDENTITY = (
 )
 
 # Verb -> (help, what it does in full, arguments).
-VERBS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
+VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
     "inspect": (
         "show what is on a LUN",
         "Show SR, VDIs with names and sizes, the tree of their images, and everything worth "
@@ -175,7 +173,7 @@ DESCRIPTION = (
 )
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse(argv: "Sequence[str]") -> argparse.Namespace:
     """Return the arguments, the verb's own parser among them. Exits with code 2 on wrong usage."""
     if not argv or argv[0] not in VERBS:
         overview = _overview()

@@ -1,7 +1,5 @@
 """The verbs that read: inspect, plan (also as resign --dry-run), verify."""
 
-from __future__ import annotations
-
 from relun.cli import asked
 from relun.cli.exits import Exit
 from relun.cli.output import Output
@@ -21,13 +19,13 @@ _ONE_SR_ONLY = {
 }
 
 
-def read(arguments: argparse.Namespace) -> Exit:
+def read(arguments: "argparse.Namespace") -> Exit:
     """Read each SR among the targets."""
     verb = arguments.verb
     groups = one_group(arguments, _ONE_SR_ONLY.get(verb, ()))
     output = Output(arguments, len(groups) > 1)
 
-    def act(report: Report) -> None:
+    def act(report: "Report") -> None:
         if verb == "inspect":
             report.repository = verbs.inspect(report.devices)
         elif verb == "verify":
@@ -38,13 +36,13 @@ def read(arguments: argparse.Namespace) -> Exit:
     return run_groups("plan" if verb == "resign" else verb, groups, output, act)
 
 
-def _plan(arguments: argparse.Namespace, report: Report) -> None:
+def _plan(arguments: "argparse.Namespace", report: "Report") -> None:
     report.plan = verbs.plan(report.devices, asked.options(arguments, report))
     if arguments.map_out:
         asked.save_map(report, arguments.map_out)
 
 
-def _verify(arguments: argparse.Namespace, report: Report) -> None:
+def _verify(arguments: "argparse.Namespace", report: "Report") -> None:
     with opened(arguments.against) as against:
         report.differences = verbs.verify(report.devices, against or None)
     if report.differences:

@@ -1,7 +1,5 @@
 """What one verb found out about, or did to, the LUNs of one SR. Text and JSON are made of it."""
 
-from __future__ import annotations
-
 from relun.cli.exits import Exit
 from relun.core.device import BlockDevice
 from relun.core.errors import Interrupted, Refused, RelunError
@@ -23,7 +21,7 @@ IN_PROGRESS = "lun-in-progress"
 class Report:
     """Filled by the verbs; everything but ``verb`` and ``paths`` may stay empty."""
 
-    def __init__(self, verb: str, paths: Sequence[str]) -> None:
+    def __init__(self, verb: str, paths: "Sequence[str]") -> None:
         self.verb = verb
         self.paths = tuple(paths)
         self.devices: tuple[Device, ...] = ()
@@ -46,7 +44,7 @@ class Report:
         self.error = error
         self.exit = exit_of(error)
 
-    def nodes(self) -> tuple[BlockNode | None, ...]:
+    def nodes(self) -> "tuple[BlockNode | None, ...]":
         """What the kernel says of each device; None for a file."""
         from relun.core.sysfs import describe
 

@@ -6,10 +6,12 @@ and with "?" where null is possible. A key in ``OPTIONAL`` may be absent.
 
 SCHEMA = "relun/1"
 
-Keys = dict[str, tuple[str, str]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Keys = dict[str, tuple[str, str]]
 
 # Object -> key -> (type, meaning).
-OBJECTS: dict[str, Keys] = {
+OBJECTS: "dict[str, Keys]" = {
     "report": {
         "schema": ("str", "the version of this description; it changes when a key changes meaning"),
         "verb": ("str", "what was asked: inspect, plan, resign, recover, undo, seal, verify"),

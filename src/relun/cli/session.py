@@ -1,7 +1,5 @@
 """Runs a verb for each SR among the targets: an error of one does not stop the others."""
 
-from __future__ import annotations
-
 from relun.cli.exits import Exit, worst
 from relun.cli.report import Report
 from relun.core.device import open_device
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     Group = tuple[str, ...]
 
 
-def group_paths(paths: Sequence[str]) -> list[Group]:
+def group_paths(paths: "Sequence[str]") -> "list[Group]":
     """Return the paths of the LUNs of each SR."""
     if len(paths) == 1:
         return [(paths[0],)]
@@ -35,7 +33,7 @@ def group_paths(paths: Sequence[str]) -> list[Group]:
     return [tuple(paths[number] for number in numbers) for numbers in group(found)]
 
 
-def one_group(arguments: argparse.Namespace, options: Sequence[str]) -> list[Group]:
+def one_group(arguments: "argparse.Namespace", options: "Sequence[str]") -> "list[Group]":
     """Return the groups of the targets; ``options`` make sense for one SR only."""
     groups = group_paths(arguments.targets)
     if len(groups) > 1:
@@ -48,11 +46,11 @@ def one_group(arguments: argparse.Namespace, options: Sequence[str]) -> list[Gro
 
 def run_groups(
     verb: str,
-    groups: Sequence[Group],
-    output: Output,
-    act: Act,
+    groups: "Sequence[Group]",
+    output: "Output",
+    act: "Act",
     writable: bool = False,
-    stopped: Callable[[], str] = str,
+    stopped: "Callable[[], str]" = str,
 ) -> Exit:
     """Run ``act`` for each SR and show its report; return the exit code of them all.
 
@@ -79,11 +77,11 @@ def run_groups(
 class opened:  # noqa: N801 - used as a function
     """Context: the devices at these paths, opened for reading. Raise DeviceError."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: "Sequence[str]") -> None:
         self._paths = paths
         self._devices: list[Device] = []
 
-    def __enter__(self) -> list[Device]:
+    def __enter__(self) -> "list[Device]":
         try:
             for path in self._paths:
                 self._devices.append(open_device(path))
@@ -97,7 +95,7 @@ class opened:  # noqa: N801 - used as a function
             device.close()
 
 
-def _run_one(report: Report, act: Act, writable: bool) -> None:
+def _run_one(report: Report, act: "Act", writable: bool) -> None:
     try:
         for path in report.paths:
             report.devices += (open_device(path, writable),)
@@ -108,11 +106,11 @@ def _run_one(report: Report, act: Act, writable: bool) -> None:
         report.fail(_bug(report, error))
 
 
-def _bug(report: Report, error: Exception) -> RelunError:
+def _bug(report: Report, error: "Exception") -> RelunError:
     """Return the error for what should never happen; the LUN itself says whether it was changed."""
     import traceback
 
-    trace = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     fields = {"device": report.name, "cause": repr(error), "trace": trace}
     try:
         from relun.core.repository import IN_PROGRESS, load

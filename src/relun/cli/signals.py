@@ -1,7 +1,5 @@
 """Signals while a LUN is being changed: put off, and told about afterwards."""
 
-from __future__ import annotations
-
 import signal
 
 from relun.core.errors import Refused
@@ -22,7 +20,7 @@ class PutOff:
         self.name = ""  # of the last signal that came
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> PutOff:
+    def __enter__(self) -> "PutOff":
         for number in _CAUGHT:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
                 self._before[number] = signal.signal(number, self._note)
@@ -36,7 +34,7 @@ class PutOff:
         """Tell whether a signal came."""
         return bool(self.name)
 
-    def let_through(self, ask: Callable[[], None]) -> None:
+    def let_through(self, ask: "Callable[[], None]") -> None:
         """Let signals end the program while something is asked; SIGINT is the answer no."""
         self.__exit__()
         try:
@@ -47,5 +45,5 @@ class PutOff:
         finally:
             self.__enter__()
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: "FrameType | None") -> None:
         self.name = signal.Signals(number).name

@@ -8,8 +8,8 @@ def size(count: int) -> str:
     if count < 1024:
         return f"{count} B"
     power = min((count.bit_length() - 1) // 10, len(_UNITS))
-    value = f"{count / 1024**power:.1f}".removesuffix(".0")
-    return f"{value} {_UNITS[power - 1]}"
+    value = f"{count / 1024**power:.1f}"
+    return f"{value[:-2] if value.endswith('.0') else value} {_UNITS[power - 1]}"
 
 
 def count(number: int, noun: str) -> str:

@@ -1,7 +1,5 @@
 """Reports as text. Each line is a list of (text, style); plain output leaves the styles out."""
 
-from __future__ import annotations
-
 import sys
 
 from relun.cli import tree
@@ -47,7 +45,7 @@ _NOTHING = {
 _FEW = 20
 
 
-def lines(report: Report, verbose: int = 0, several: bool = False) -> list[Line]:
+def lines(report: "Report", verbose: int = 0, several: bool = False) -> "list[Line]":
     """Return a report's text; empty when there is nothing but an error."""
     shown: list[Line] = []
     if report.repository is not None:
@@ -63,7 +61,7 @@ def lines(report: Report, verbose: int = 0, several: bool = False) -> list[Line]
     return shown + _signal(report)
 
 
-def inspected(report: Report, repository: Repository) -> list[Line]:
+def inspected(report: "Report", repository: "Repository") -> "list[Line]":
     """Return what `inspect` shows."""
     shown = _heading(report, repository)
     volumes = tree.lines(repository, _unicode())
@@ -82,12 +80,12 @@ def inspected(report: Report, repository: Repository) -> list[Line]:
     return shown
 
 
-def confirmation(report: Report, repository: Repository) -> list[Line]:
+def confirmation(report: "Report", repository: "Repository") -> "list[Line]":
     """Return what is shown before a block device is changed."""
     return [*_heading(report, repository), *tree.lines(repository, _unicode()), []]
 
 
-def _heading(report: Report, repository: Repository) -> list[Line]:
+def _heading(report: "Report", repository: "Repository") -> "list[Line]":
     shown: list[Line] = []
     for device, node in zip(report.devices, report.nodes()):
         shown.append(
@@ -110,7 +108,7 @@ def _heading(report: Report, repository: Repository) -> list[Line]:
     return shown
 
 
-def _device(device: Device, node: BlockNode | None) -> str:
+def _device(device: "Device", node: "BlockNode | None") -> str:
     facts = [size(device.size)]
     if node is None:
         facts.append("image file")
@@ -121,7 +119,7 @@ def _device(device: Device, node: BlockNode | None) -> str:
     return "  " + ", ".join(facts)
 
 
-def _planned(report: Report, plan: Plan, verbose: int) -> list[Line]:
+def _planned(report: "Report", plan: "Plan", verbose: int) -> "list[Line]":
     shown: list[Line] = [[(f"plan for {clean(report.name)}", "bold")], *_ids(plan, verbose), []]
     kinds: dict[str, tuple[int, int]] = {}
     for edit in plan.edits:
@@ -146,7 +144,7 @@ def _planned(report: Report, plan: Plan, verbose: int) -> list[Line]:
     return [*shown, [], [("Nothing was written.", "bold")]]
 
 
-def _edits(report: Report, plan: Plan, verbose: int) -> list[Line]:
+def _edits(report: "Report", plan: "Plan", verbose: int) -> "list[Line]":
     shown: list[Line] = []
     several = len(report.devices) > 1
     for edit in plan.edits:
@@ -158,7 +156,7 @@ def _edits(report: Report, plan: Plan, verbose: int) -> list[Line]:
     return shown
 
 
-def _ids(plan: Plan, verbose: int) -> list[Line]:
+def _ids(plan: "Plan", verbose: int) -> "list[Line]":
     known = tree.records(plan.repository)
     ids = plan.new_ids
     shown: list[Line] = [
@@ -178,7 +176,7 @@ def _ids(plan: Plan, verbose: int) -> list[Line]:
     return shown
 
 
-def _outcome(report: Report, verbose: int, several: bool) -> list[Line]:
+def _outcome(report: "Report", verbose: int, several: bool) -> "list[Line]":
     outcome = report.outcome
     assert outcome is not None
     said = _ACTIONS[outcome.action]
@@ -208,7 +206,7 @@ def _outcome(report: Report, verbose: int, several: bool) -> list[Line]:
     return shown
 
 
-def _verified(report: Report) -> list[Line]:
+def _verified(report: "Report") -> "list[Line]":
     assert report.differences is not None
     if not report.differences:
         return [[(clean(report.name), "bold"), (": clean", "bold green")]]
@@ -219,7 +217,7 @@ def _verified(report: Report) -> list[Line]:
     ]
 
 
-def _signal(report: Report) -> list[Line]:
+def _signal(report: "Report") -> "list[Line]":
     if not report.signal or report.error is not None:
         return []
     said = f"  {report.signal} came while the LUN was being changed; this was finished first"

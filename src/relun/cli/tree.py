@@ -1,7 +1,5 @@
 """The images of an SR as a tree: each base image with what is based on it below."""
 
-from __future__ import annotations
-
 from relun.cli.sizes import size
 from relun.cli.words import clean
 
@@ -23,13 +21,13 @@ _GRAVE = ("refuse", "warn")
 class Node:
     """An image: its volume, its depth in the tree as ``indent``, and what MGT says of it."""
 
-    def __init__(self, volume: Volume, indent: str, record: Record | None) -> None:
+    def __init__(self, volume: "Volume", indent: str, record: "Record | None") -> None:
         self.volume = volume
         self.indent = indent
         self.record = record
 
 
-def records(repository: Repository) -> dict[str, Record]:
+def records(repository: "Repository") -> "dict[str, Record]":
     """Return MGT's live records by VDI uuid."""
     if repository.mgt is None or repository.mgt.content is None:
         return {}
@@ -37,7 +35,7 @@ def records(repository: Repository) -> dict[str, Record]:
     return {record.uuid: record for record in found if not record.deleted}
 
 
-def walk(repository: Repository, unicode: bool = True) -> Iterator[Node]:
+def walk(repository: "Repository", unicode: bool = True) -> "Iterator[Node]":
     """Yield the images, each parent before its children, siblings by name.
 
     Images in a ring of parents hang below nothing; they come at the end.
@@ -51,7 +49,7 @@ def walk(repository: Repository, unicode: bool = True) -> Iterator[Node]:
         home = parent.lv_name if parent and at_home and parent.lv_name in images else ""
         below.setdefault(home, []).append(volume)
 
-    def order(volume: Volume) -> tuple[str, str]:
+    def order(volume: "Volume") -> "tuple[str, str]":
         record = known.get(volume.name.vdi)
         return record.name if record else "", volume.lv.name
 
@@ -74,7 +72,7 @@ def walk(repository: Repository, unicode: bool = True) -> Iterator[Node]:
             yield Node(volume, "", known.get(volume.name.vdi))
 
 
-def lines(repository: Repository, unicode: bool = True) -> list[Line]:
+def lines(repository: "Repository", unicode: bool = True) -> "list[Line]":
     """Return the tree as a table."""
     by_place: dict[str, list[Finding]] = {}
     for finding in repository.findings:
@@ -113,7 +111,7 @@ def image_name(node: Node) -> str:
 
 def width(text: str) -> int:
     """Return the columns that a text takes on a terminal."""
-    if text.isascii():
+    if all(letter < "\x80" for letter in text):
         return len(text)
     import unicodedata
 
@@ -126,7 +124,7 @@ def pad(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
-def _marks(node: Node, names: dict[str, str], tracked: set[str]) -> list[str]:
+def _marks(node: Node, names: "dict[str, str]", tracked: "set[str]") -> "list[str]":
     volume, record = node.volume, node.record
     marks = []
     if volume.hidden:
@@ -143,7 +141,7 @@ def _marks(node: Node, names: dict[str, str], tracked: set[str]) -> list[str]:
     return marks
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[Line]:
+def _table(rows: "list[tuple[str, ...]]") -> "list[Line]":
     widths = [max(map(width, column)) for column in zip(*rows)]
     shown: list[Line] = []
     for number, row in enumerate(rows):

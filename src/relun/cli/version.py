@@ -1,12 +1,19 @@
 """relun's own version."""
 
+import os
+
 
 def version() -> str:
-    """Return the version of the installed package."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
+    """Return the version: of the package in dom0, which brings a note of it, or as installed."""
+    note = os.path.join(os.path.dirname(os.path.dirname(__file__)), "VERSION")
     try:
+        with open(note, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        pass
+    try:
+        from importlib.metadata import version as installed
+
         return installed("relun")
-    except PackageNotFoundError:  # run from a source tree that is not installed
+    except ImportError:  # a source tree that is not installed (PackageNotFoundError), or Python 3.6
         return "unknown"

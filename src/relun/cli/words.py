@@ -1,7 +1,5 @@
 """The one place that turns errors and findings into words: what, where, and what to do."""
 
-from __future__ import annotations
-
 from relun.core.errors import Interrupted, RelunError
 
 TYPE_CHECKING = False
@@ -28,14 +26,14 @@ class _Fields(dict):  # type: ignore[type-arg]
         return "-"
 
 
-def entry(code: str) -> Entry:
+def entry(code: str) -> "Entry":
     """Return the catalogue's entry, an empty one for a code that it does not know."""
     from relun.core.catalogue import ENTRIES, Entry
 
     return ENTRIES.get(code, Entry(code, "", ""))
 
 
-def title(code: str, fields: Mapping[str, Any]) -> str:
+def title(code: str, fields: "Mapping[str, Any]") -> str:
     """Return what a code says in one line, with its fields filled in."""
     shown = {key: _shown(value) for key, value in fields.items()}
     return clean(entry(code).title.format_map(_Fields(shown)))
@@ -55,7 +53,7 @@ def where(place: str, offset: int) -> str:
     return " ".join(parts)
 
 
-def finding_lines(findings: Iterable[Finding], remedies: bool = True) -> list[Line]:
+def finding_lines(findings: "Iterable[Finding]", remedies: bool = True) -> "list[Line]":
     """Return the findings as text, the grave ones first."""
     lines: list[Line] = []
     order = list(_SEVERITIES)
@@ -77,7 +75,7 @@ def finding_lines(findings: Iterable[Finding], remedies: bool = True) -> list[Li
     return lines
 
 
-def error_lines(report: Report, verbose: int = 0) -> list[Line]:
+def error_lines(report: "Report", verbose: int = 0) -> "list[Line]":
     """Return what went wrong, whether anything was changed, and what to do."""
     error = report.error
     assert error is not None
@@ -107,7 +105,7 @@ def error_title(error: RelunError) -> str:
     return said
 
 
-def consequence(report: Report) -> list[str]:
+def consequence(report: "Report") -> "list[str]":
     """Return what state the LUN is in after an error."""
     if report.error is None:
         return []
@@ -120,12 +118,13 @@ def consequence(report: Report) -> list[str]:
 def quote(text: str) -> str:
     """Return a word as the shell needs it."""
     plain = text.replace("-", "").replace("_", "").replace(".", "").replace("/", "")
-    if plain.replace(":", "").replace("=", "").replace(",", "").isalnum() and text.isascii():
+    plain = plain.replace(":", "").replace("=", "").replace(",", "")
+    if plain.isalnum() and all(letter < "\x80" for letter in plain):
         return text
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: "Any") -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value) or "-"

@@ -1,7 +1,5 @@
 """The verbs that change LUNs: resign, recover, undo, seal."""
 
-from __future__ import annotations
-
 from relun.cli import asked, confirm
 from relun.cli.output import Output
 from relun.cli.session import one_group, run_groups
@@ -16,14 +14,14 @@ if TYPE_CHECKING:
     from relun.cli.report import Report
 
 
-def change(arguments: argparse.Namespace) -> Exit:
+def change(arguments: "argparse.Namespace") -> "Exit":
     """Change each SR among the targets."""
     verb = arguments.verb
     groups = one_group(arguments, asked.ONE_SR_ONLY if verb == "resign" else ())
     output = Output(arguments, len(groups) > 1, json_when_piped=True)
     put_off = PutOff()
 
-    def act(report: Report) -> None:
+    def act(report: "Report") -> None:
         try:
             if verb == "resign":
                 _resign(arguments, report, put_off)
@@ -37,7 +35,7 @@ def change(arguments: argparse.Namespace) -> Exit:
         return run_groups(verb, groups, output, act, writable=True, stopped=lambda: put_off.name)
 
 
-def _resign(arguments: argparse.Namespace, report: Report, put_off: PutOff) -> None:
+def _resign(arguments: "argparse.Namespace", report: "Report", put_off: PutOff) -> None:
     options = asked.options(arguments, report)
     if arguments.map_out:
         asked.check_writable(arguments.map_out)
@@ -49,6 +47,6 @@ def _resign(arguments: argparse.Namespace, report: Report, put_off: PutOff) -> N
         asked.save_map(report, arguments.map_out)
 
 
-def _confirm(arguments: argparse.Namespace, report: Report, put_off: PutOff) -> None:
+def _confirm(arguments: "argparse.Namespace", report: "Report", put_off: PutOff) -> None:
     if report.verb in confirm.QUESTIONS and not arguments.yes:
         put_off.let_through(lambda: confirm.ask(report))
