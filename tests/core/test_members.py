@@ -7,12 +7,12 @@ import itertools
 from typing import Any, List
 
 import pytest
-from support.builder import Pv, Sr, Vhd, build
-from support.memory import MemoryDevice
 
 from relun.core import verbs
 from relun.core.errors import Interrupted, RelunError
 from relun.core.options import Options
+from support.builder import Pv, Sr, Vhd, build
+from support.memory import MemoryDevice
 
 OPTIONS = Options(sr_uuid="11111111-2222-4333-8444-555555555555")
 
