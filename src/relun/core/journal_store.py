@@ -47,6 +47,11 @@ class JournalStore:
             for batch in pages.batches(pages.parse_pages(whole, self.region.tag)):
                 self._write(STASH_AT, pages.pack_stash(batch))
                 self._put(batch[0].number, b"".join(page.old for page in batch))
+        self.abandon(previous)
+
+    def abandon(self, previous: Optional[Region]) -> None:
+        """Give up stash and pointer, whatever lies where the journal was."""
+        if not self.region.zeroed:
             self._write(STASH_AT, bytes(pages.STASH_SIZE))
         forget(self.device, previous)
 

@@ -86,14 +86,17 @@ def finished(repository: Repository) -> Transaction:
         _expect_unused(devices, change)
         digest = sha1(payload).digest()  # packed anew it might differ: there are several zlibs
         return Transaction(devices, change, new_run(region, digest))
-    raise Refused("undo-gone", device=repository.luns[0].device.path)
+    path = repository.luns[0].device.path
+    if not any(lun.pointer and lun.pointer.region.here for lun in repository.luns):
+        raise Refused("members-missing", device=path, missing=["the LUN with the journal"])
+    raise Refused("undo-gone", device=path)
 
 
 def clear_leftover(repository: Repository) -> bool:
     """Take away a journal whose resign never hid the LUN. Tell whether there was one.
 
     Only while LVM has written nothing since: later its texts may lie where the journal was, and
-    then the pointer alone goes.
+    then only stash and pointer go.
     """
     found = False
     for lun in repository.luns:
@@ -107,12 +110,13 @@ def clear_leftover(repository: Repository) -> bool:
             lun.label is not None
             and lun.label.pv_uuid == lun.pointer.pv_uuid
             and repository.vg is not None
-            and repository.vg.seqno & 0xFFFFFFFF == lun.pointer.seqno
+            and repository.vg.seqno == lun.pointer.seqno
         )
+        store = JournalStore(lun.device, lun.pointer.region)
         if untouched:
-            JournalStore(lun.device, lun.pointer.region).withdraw(lun.pointer.previous)
+            store.withdraw(lun.pointer.previous)
         else:
-            forget(lun.device, lun.pointer.previous)
+            store.abandon(lun.pointer.previous)
     return found
 
 

@@ -71,11 +71,6 @@ def test_pointer_comes_back() -> None:
     assert Pointer(REGION).pack().startswith(b"RELUN JOURNAL AT byte 11530240, 9216 bytes.")
 
 
-def test_seqno_beyond_32_bits_is_cut() -> None:
-    found = parse_pointer(Pointer(REGION, True, None, "x" * 32, (1 << 32) + 5).pack())
-    assert found is not None and found.seqno == 5
-
-
 def flips(raw: bytes) -> List[bytes]:
     return [raw[:at] + bytes([raw[at] ^ 0x10]) + raw[at + 1 :] for at in range(512)]
 

@@ -18,7 +18,7 @@ CHANGE = Change(
     1,
     (lvm_id("p", "pv0"), lvm_id("p", "pv1")),
     (1 << 40) + 3,
-    b"\1" * 512,
+    (b"\1" * 512, bytes(512)),
     (Edit(0, 512, b"a" * 512, b"b" * 512, "PV label"), Edit(1, 0, b"c", b"d", "PV label")),
     (Edit(1, 1 << 45, b"", b"", "nothing"), Edit(0, 4096, b"x" * 9, b"y" * 9, "Größe")),
 )
@@ -38,7 +38,7 @@ def test_change_comes_back() -> None:
 
 def test_change_of_one_lun_without_edits() -> None:
     small = CHANGE._replace(switch=0, pv_uuids=CHANGE.pv_uuids[:1], labels=CHANGE.labels[:1])
-    small = small._replace(edits=(), old_pointer=b"")
+    small = small._replace(edits=(), old_pointers=(b"",))
     assert unpack_change(pack_change(small)) == small
 
 
@@ -78,14 +78,14 @@ def test_no_payload() -> None:
 
 def test_counts_that_cannot_be() -> None:
     data = body(pack_change(CHANGE))
-    at = data.index(b"\1" * 512) + 512
+    at = 2 * (4 + 36)  # behind the two SRs
     assert struct.unpack_from("<II", data, at) == (1, 2)
     assert damaged(packed(data[:at] + struct.pack("<I", 2) + data[at + 4 :])) == "too short"
     damaged(packed(data[: at + 4] + struct.pack("<I", 1 << 31) + data[at + 8 :]))
-    fewer = pack_change(CHANGE._replace(labels=CHANGE.labels[:1], edits=()))
-    data = body(fewer)
-    at = data.index(b"\1" * 512) + 512 + 4
-    assert damaged(packed(data[:at] + struct.pack("<I", 2) + data[at + 4 :])) == "too short"
+    fewer = body(pack_change(CHANGE._replace(labels=CHANGE.labels[:1], edits=())))
+    lun = struct.pack("<I", 0)
+    one = fewer[: at + 4] + struct.pack("<I", 2) + fewer[at + 8 : at + 16]
+    assert damaged(packed(one + lun * 4)) == "too short"
 
 
 def test_names_that_are_no_text() -> None:

@@ -71,7 +71,7 @@ class Pointer(NamedTuple):
             self.begun,
             _pack_region(self.previous),
             self.pv_uuid.encode("latin-1"),
-            self.seqno & 0xFFFFFFFF,
+            self.seqno,
         )
         return _sector(_POINTER_TEXT.format(self.region.offset, self.region.size), fields)
 
