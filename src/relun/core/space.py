@@ -10,8 +10,15 @@ from relun.core.edit import Change, Edit
 from relun.core.errors import Refused
 from relun.core.hints import Dict, List, NamedTuple, Optional, Tuple
 from relun.core.journal import pages
-from relun.core.journal.marker import GAP_END, POINTER_AT, SECTOR, TAG_SIZE, Region
-from relun.core.journal.payload import pack_change
+from relun.core.journal.marker import (
+    GAP_END,
+    LARGEST_REGION,
+    POINTER_AT,
+    SECTOR,
+    TAG_SIZE,
+    Region,
+)
+from relun.core.journal.payload import fits_payload, pack_change
 from relun.core.physical import PhysicalLun
 from relun.core.repository import Repository
 from relun.core.rewrite.lvm import free_ring
@@ -37,7 +44,7 @@ def find_space(repository: Repository, change: Change, lvm_edits: Dict[int, List
     for lun in repository.luns:
         if not _gap_usable(lun):
             raise Refused("journal-gap", device=lun.device.path, offset=POINTER_AT)
-    for number, lun in enumerate(repository.luns):
+    for number, lun in enumerate(repository.luns if fits_payload(change) else ()):
         rings = _free_parts(lun, lvm_edits[number])
         final = change._replace(switch=number)
         payload = pack_change(final)
@@ -75,6 +82,8 @@ def _in_zeros(
     """Look at the part's end first, then further back, as far as ``_SEARCHED``."""
     size = pages.pages_needed(len(payload)) * pages.PAGE
     end = part[1] // SECTOR * SECTOR
+    if size > LARGEST_REGION:
+        return None
     for searched in (0, _SEARCHED):
         start = max(part[0], end - size - searched)
         at = lun.device.read(start, end - start).rfind(
@@ -90,7 +99,7 @@ def _in_zeros(
 def _over_old_bytes(
     lun: PhysicalLun, part: Tuple[int, int], payload: bytes, tag: bytes
 ) -> Optional[Tuple[Region, bytes]]:
-    room = (part[1] - part[0]) // pages.PAGE
+    room = min(part[1] - part[0], LARGEST_REGION) // pages.PAGE
     count = 2 * pages.pages_needed(len(payload)) + _SPARE_PAGES
     while room:
         count = min(count, room)

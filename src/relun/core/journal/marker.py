@@ -13,6 +13,7 @@ SECTOR = 512
 POINTER_AT = 2048
 STASH_AT = POINTER_AT + SECTOR
 TAG_SIZE = 8
+LARGEST_REGION = 16 << 20  # bytes; a forged pointer could claim anything
 GAP_END = 4096  # the first metadata area starts here or later
 
 RESIGN = 1  # going forward: the clone gets its new identity
@@ -187,6 +188,6 @@ def _pack_region(region: Optional[Region]) -> bytes:
 
 def _unpack_region(raw: bytes) -> Optional[Region]:
     offset, size, tag, flags = _REGION.unpack(raw)
-    if not flags & _PRESENT:
+    if not flags & _PRESENT or size > LARGEST_REGION:
         return None
     return Region(offset, size, bool(flags & _ZEROED), tag, bool(flags & _HERE))

@@ -10,10 +10,15 @@ import zlib
 
 from relun.core.edit import Change, Edit
 from relun.core.errors import FormatError
-from relun.core.hints import List, Tuple
+from relun.core.hints import List
 
 _MAGIC = b"relun1"
-_LIMIT = 256 << 20  # no change is larger; a forged payload could claim anything
+# A forged payload could claim anything, so there are limits to what is believed. They are beyond
+# what the 4,094 disks that SM's MGT has room for can come to.
+_MOST_BYTES = 48 << 20
+_MOST_EDITS = 40000
+_STEP = 1 << 20
+_SCANNED = 2048  # LVM looks for labels in these bytes
 _U32 = struct.Struct("<I")
 _EDIT = struct.Struct("<IQ")
 _COUNTS = struct.Struct("<IIQ")
@@ -35,6 +40,12 @@ def pack_change(change: Change) -> bytes:
     return _MAGIC + zlib.compress(b"".join(parts), 4)
 
 
+def fits_payload(change: Change) -> bool:
+    """Tell whether a change is small enough to be read again."""
+    fields = sum(len(edit.old) + len(edit.new) + len(edit.what) + 64 for edit in change.edits)
+    return fields < _MOST_BYTES - _STEP and len(change.edits) + 256 < _MOST_EDITS
+
+
 def unpack_change(payload: bytes) -> Change:
     """Return the change in a payload. Raise FormatError (journal-damaged) when it is no payload."""
     try:
@@ -46,18 +57,20 @@ def unpack_change(payload: bytes) -> Change:
 def _unpack(payload: bytes) -> Change:
     if payload[: len(_MAGIC)] != _MAGIC:
         raise ValueError("no payload")
-    inflate = zlib.decompressobj()
-    reader = _Reader(inflate.decompress(payload[len(_MAGIC) :], _LIMIT))
-    if not inflate.eof:  # a page is missing: what is there might end with a whole edit
-        raise ValueError("cut short")
+    reader = _Reader(payload[len(_MAGIC) :])
     old_sr, new_sr = reader.text(), reader.text()
     switch, members, seqno = _COUNTS.unpack(reader.take(_COUNTS.size))
     luns = [(reader.text(), reader.field()) for _member in range(members)]
-    edits = []
+    edits: List[Edit] = []
     while not reader.at_end:
-        edits.append(reader.edit())
+        if len(edits) >= _MOST_EDITS:
+            raise ValueError("too many edits")
+        edits.append(reader.edit(members))
     if len(edits) < members or not switch < members:
         raise ValueError("too short")
+    for number, label in enumerate(edits[:members]):
+        if label.device != number or label.end > _SCANNED:
+            raise ValueError("no label")
     return Change(
         old_sr,
         new_sr,
@@ -76,21 +89,48 @@ def _put(parts: List[bytes], field: bytes) -> None:
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
+    """Takes a deflate stream apart without holding all of what it inflates to."""
+
+    def __init__(self, stream: bytes) -> None:
+        self._inflate = zlib.decompressobj()
+        self._stream = stream
+        self._ready = b""
+        self._position = 0  # in what is ready
+        self._left = _MOST_BYTES
 
     @property
     def at_end(self) -> bool:
-        return self.position == len(self.data)
+        """Nothing follows. Raise ValueError for a stream without its end: a page is missing."""
+        self._fill(1)
+        more = self._position < len(self._ready)
+        if not more and not self._inflate.eof:
+            raise ValueError("cut short")
+        return not more
 
     def take(self, size: int) -> bytes:
-        end = self.position + size
-        if end > len(self.data):
+        self._fill(size)
+        part = self._ready[self._position : self._position + size]
+        if len(part) != size:
             raise ValueError("cut short")
-        part = self.data[self.position : end]
-        self.position = end
+        self._position += size
         return part
+
+    def _fill(self, size: int) -> None:
+        missing = size - (len(self._ready) - self._position)
+        if missing <= 0:
+            return
+        if missing > self._left:
+            raise ValueError("too long")
+        parts = [self._ready[self._position :]]
+        while missing > 0:
+            part = self._inflate.decompress(self._stream, max(missing, _STEP))
+            self._stream = self._inflate.unconsumed_tail
+            if not part:
+                break
+            parts.append(part)
+            self._left -= len(part)
+            missing -= len(part)
+        self._ready, self._position = b"".join(parts), 0
 
     def field(self) -> bytes:
         return self.take(_U32.unpack(self.take(_U32.size))[0])
@@ -98,8 +138,10 @@ class _Reader:
     def text(self) -> str:
         return self.field().decode("latin-1")
 
-    def edit(self) -> Edit:
+    def edit(self, members: int) -> Edit:
         device, offset = _EDIT.unpack(self.take(_EDIT.size))
         what = self.field().decode("utf-8")
-        fields: Tuple[bytes, bytes] = (self.field(), self.field())
-        return Edit(device, offset, fields[0], fields[1], what)
+        edit = Edit(device, offset, self.field(), self.field(), what)
+        if device >= members or len(edit.old) != len(edit.new):
+            raise ValueError("no edit")
+        return edit
