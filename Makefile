@@ -1,7 +1,7 @@
 # `make setup` prepares everything and is quick when there is nothing to do; all else calls it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench fuzz clean
 
 PY := .venv/bin/python
 STAMPS := $(addprefix .cache/setup/,debian venv venv36 venv313 npm)
@@ -13,6 +13,9 @@ help:
 	@echo "make test    lint, all tests, coverage, and core on CPython 3.6 and 3.13"
 	@echo "make lint    ruff, mypy, layers"
 	@echo "make bench   the figures of the README"
+	@echo "make rpm     dist/relun-*.noarch.rpm, for dom0"
+	@echo "make pack    the same as a signed update ISO and as a yum repository: KEY=<your gpg key>"
+	@echo "make fuzz    every parser and whole LUNs fuzzed, FUZZ_SECONDS (300) a target; more properties"
 
 # Compiled each time: start-up time counts, and PYTHONDONTWRITEBYTECODE may be set.
 setup: $(STAMPS)
@@ -35,6 +38,18 @@ demo: setup
 bench: setup
 	@$(PY) bench/run.py
 
+# make test has a short run of both.
+fuzz: export FUZZ_SECONDS ?= 300
+fuzz: setup
+	@$(PY) -m fuzz.run
+	@RELUN_PROPERTIES=many $(PY) -m pytest -q tests/properties
+
+rpm: setup
+	@$(PY) packaging/build.py rpm
+
+pack: setup
+	@$(PY) packaging/build.py pack --key "$(KEY)" $(if $(BASE_URL),--base-url "$(BASE_URL)")
+
 lint: setup
 	$(call stage,ruff)
 	@$(PY) -m ruff check
@@ -52,7 +67,7 @@ test: lint
 	$(call stage,core on $$(.venv36/bin/python -V))
 	@.venv36/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 6))' \
 	    || echo '*** NOT CPython 3.6, which is what dom0 runs: none was found by make setup ***'
-	@.venv36/bin/python -m pytest -q tests/core
+	@.venv36/bin/python -m pytest -q tests/core tests/packaging/test_sm_plugins.py
 	$(call stage,core on Python 3.13)
 	@if [ ! -x .venv313/bin/python ]; then echo '*** no CPython 3.13 found: left out ***'; \
 	elif $(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))'; then \

@@ -143,7 +143,8 @@ def write_pv(sr: Sr, pv: Pv, shape: Shape, uuid: str, text: Text, fd: int) -> No
             _write_ring(fd, start, size, text.body, offset)
         slots.append((offset, text.body))
         if sr.ring.precommitted and text.older:
-            slots.append(((offset - round_up(len(text.older[-1]), SECTOR)), text.older[-1]))
+            at = offset - round_up(len(text.older[-1]), SECTOR)
+            slots.append(((at - SECTOR) % (size - SECTOR) + SECTOR, text.older[-1]))
         os.pwrite(fd, lvmtext.mda_header(start, size, slots, pv.ignored), start)
 
 

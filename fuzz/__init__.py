@@ -1,0 +1,1 @@
+"""Hostile bytes for every parser and for whole LUNs: targets, their seeds, and the runs."""
