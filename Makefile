@@ -1,7 +1,7 @@
 # `make setup` prepares everything and is quick when there is nothing to do; all else calls it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench rpm pack clean
+.PHONY: help setup demo test lint bench fuzz rpm pack clean
 
 PY := .venv/bin/python
 STAMPS := $(addprefix .cache/setup/,debian venv venv36 venv313 npm)
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   the figures of the README"
 	@echo "make rpm     dist/relun-*.noarch.rpm, for dom0"
 	@echo "make pack    the same as a signed update ISO and as a yum repository: KEY=<your gpg key>"
+	@echo "make fuzz    every parser and whole LUNs fuzzed, FUZZ_SECONDS (300) a target; more properties"
 
 # Compiled each time: start-up time counts, and PYTHONDONTWRITEBYTECODE may be set.
 setup: $(STAMPS)
@@ -36,6 +37,12 @@ demo: setup
 
 bench: setup
 	@$(PY) bench/run.py
+
+# make test has a short run of both.
+fuzz: export FUZZ_SECONDS ?= 300
+fuzz: setup
+	@PYTHONPATH=src:tests:fuzz $(PY) -m hostile.run
+	@RELUN_PROPERTIES=many $(PY) -m pytest -q tests/properties
 
 rpm: setup
 	@$(PY) packaging/build.py rpm

@@ -1,4 +1,4 @@
-"""Runs one target under libFuzzer: ``python -m fuzz.one TARGET [libFuzzer options] CORPUS…``."""
+"""Runs one target under libFuzzer: ``python -m hostile.one TARGET [libFuzzer options] CORPUS…``."""
 
 import resource
 import sys
@@ -6,7 +6,7 @@ import sys
 import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["relun"]):
-    from fuzz.targets import TARGETS
+    from hostile.targets import TARGETS
 
 _MEMORY = 64 << 20  # what one input may take
 _LIBFUZZER = 128 << 20  # the corpus and the tables of libFuzzer itself, which grow in a run

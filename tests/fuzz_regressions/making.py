@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fuzz import repair
-
+from hostile import repair
 from support import builder
 from support.builder import Built, Sr
 from support.sparse import SparseDevice

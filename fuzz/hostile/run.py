@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fuzz.targets import TARGETS
+from hostile.targets import TARGETS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"
 CORPUS = ROOT / "fuzz" / "corpus"
 SECONDS_PER_INPUT = 10
@@ -35,7 +35,7 @@ def fuzz(name: str, seconds: int) -> dict[str, Any]:
     crashes = CACHE / "fuzz-crashes" / name
     crashes.mkdir(parents=True, exist_ok=True)
     before = set(crashes.iterdir())
-    command = [sys.executable, "-m", "fuzz.one", name, str(grown)]
+    command = [sys.executable, "-m", "hostile.one", name, str(grown)]
     command += [str(found)] if found.is_dir() else []
     command += [f"-max_total_time={seconds}", f"-timeout={SECONDS_PER_INPUT}", "-rss_limit_mb=0"]
     command += [f"-max_len={TARGETS[name].max_length}", f"-artifact_prefix={crashes}/"]
@@ -62,7 +62,7 @@ def fuzz(name: str, seconds: int) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    paths = os.pathsep.join(str(ROOT / part) for part in (".", "src", "tests"))
+    paths = os.pathsep.join(str(ROOT / part) for part in ("src", "tests", "fuzz"))
     return {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0"}
 
 

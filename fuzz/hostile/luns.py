@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from fuzz import repair
+from hostile import repair
 from relun.core import verbs
 from relun.core.errors import DeviceError, Interrupted
 from relun.core.options import Options

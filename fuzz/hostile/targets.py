@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fuzz import luns, repair
+from hostile import luns, repair
 from relun.core import conflicts, grouping, names, verbs, verify
 from relun.core.cbt import CbtLog
 from relun.core.errors import DeviceError, FormatError, Interrupted, Refused
