@@ -112,8 +112,7 @@ def seal(devices: Sequence[Device]) -> Outcome:
         raise Refused("refused", against, device=devices[0].path)
     progress.clear_leftover(repository)
     repository = load(devices)
-    for number in range(len(devices)):
-        scrub(repository, number)
+    scrub(repository)
     return Outcome("sealed", new_sr=repository.sr_uuid)
 
 
