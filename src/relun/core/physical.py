@@ -56,11 +56,6 @@ class PhysicalLun(NamedTuple):
         """The sector that relun's pointer lies in, or will."""
         return self.head[POINTER_AT : POINTER_AT + SECTOR]
 
-    @property
-    def stash(self) -> bytes:
-        """The gap between the pointer and the first metadata area."""
-        return self.head[POINTER_AT + SECTOR : GAP_END]
-
 
 def read_lun(device: Device, findings: List[Finding]) -> PhysicalLun:
     """Read the physical structures of one LUN; what is wrong with them goes to ``findings``.

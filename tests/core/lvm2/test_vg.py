@@ -111,6 +111,19 @@ def test_segment_type_without_stripes_maps_nothing() -> None:
     assert caught.value.code == "lv-range"
 
 
+@pytest.mark.parametrize("second, shared", [(4, True), (5, False), (3, True)])
+def test_volumes_do_not_share_extents(second: int, shared: bool) -> None:
+    lv = SEGMENT.format(1, 0, 2, "", '"pv0", 3') + SEGMENT.format(
+        2, 2, 1, "", '"pv0", {}'.format(second)
+    )
+    if not shared:
+        assert group(lv).lvs["lv"].size == 3 * EXTENT
+        return
+    with pytest.raises(FormatError) as caught:
+        group(lv)
+    assert caught.value.code == "text-value"
+
+
 def test_missing_and_exported_pvs() -> None:
     pvs = PV.format(0, '"MISSING"', "") + PV.format(1, '"EXPORTED"', "")
     pvs += PV.format(2, "", '"MISSING"')
