@@ -191,8 +191,8 @@ class LVMSR(SR.SR):
         host.note("gc", self.uuid)
 
 
-class LVMoISCSISR(LVMSR):
-    """LVM over iSCSI."""
+class _OverIscsi(LVMSR):
+    """LVM over iSCSI, all releases."""
 
     @staticmethod
     def handles(sr_type: str) -> bool:
@@ -201,11 +201,10 @@ class LVMoISCSISR(LVMSR):
 
     def load(self, sr_uuid: str) -> None:
         """Make the sessions' objects, then look for the VG."""
-        self.create_iscsi_sessions(sr_uuid)
+        self._sessions(sr_uuid)
         LVMSR.load(self, sr_uuid or util.gen_uuid())
 
-    def create_iscsi_sessions(self, sr_uuid: str) -> None:
-        """Make the objects; without a SCSI id list the LUNs and raise 107."""
+    def _sessions(self, sr_uuid: str) -> None:
         self.iscsi = BaseISCSISR(self.original_srcmd, sr_uuid)
         self.iscsiSRs = [self.iscsi]
         if "SCSIid" not in self.dconf:
@@ -339,19 +338,29 @@ class LVMoHBASR(LVMSR):
         return answer
 
 
-class OldLVMoISCSISR(LVMoISCSISR):
-    """The same before sm 3.2: no create_iscsi_sessions, and a LUN that stays away is no error."""
+class LVMoISCSISR(_OverIscsi):
+    """LVM over iSCSI."""
 
-    def load(self, sr_uuid: str) -> None:
-        """Do all in one."""
-        LVMoISCSISR.create_iscsi_sessions(self, sr_uuid)
-        LVMSR.load(self, sr_uuid or util.gen_uuid())
+    def create_iscsi_sessions(self, sr_uuid: str) -> None:
+        """Make the objects; without a SCSI id list the LUNs and raise 107."""
+        self._sessions(sr_uuid)
 
-    def __getattribute__(self, name: str) -> Any:
-        """Hide what that SM does not have."""
-        if name == "create_iscsi_sessions":
-            raise AttributeError(name)
-        return super().__getattribute__(name)
+
+class OldLVMoISCSISR(_OverIscsi):
+    """The same before sm 3.0.12: no create_iscsi_sessions; a LUN that stays away is no error."""
+
+    def _sessions(self, sr_uuid: str) -> None:
+        super()._sessions(sr_uuid)
+        attach: Any = self.iscsi._attach_LUN_bySCSIid
+
+        def attached(scsi_id: str) -> bool:
+            try:
+                attach(scsi_id)
+            except xs_errors.SROSError:
+                return False
+            return True
+
+        self.iscsi._attach_LUN_bySCSIid = attached  # type: ignore[method-assign]
 
 
 def _lvm_command(command: str) -> None:

@@ -273,7 +273,7 @@ class Pool:
         if not path.exists():
             raise ApiError("XENAPI_MISSING_PLUGIN", plugin)
         argument = xmlrpc.client.dumps((self._session(), arguments), function)
-        ran = runner.run(path, argument)
+        ran = runner.run(path, argument, str(runner.dom0.sm_dir))
         try:
             (answer,), _method = xmlrpc.client.loads(ran.stdout)
         except Exception as error:

@@ -117,11 +117,14 @@ class Runner:
             raise ApiError("SR_BACKEND_FAILURE", str(error), ran.stdout, ran.stderr) from error
         return result
 
-    def run(self, path: Path, argument: str) -> Ran:
-        """Run a driver's file with one argument, as xapi's forkexecd does."""
+    def run(self, path: Path, argument: str, modules: str = "") -> Ran:
+        """Run a driver's file with one argument, as xapi's forkexecd does.
+
+        ``modules``: where the file will find what it looks for in /opt/xensource/sm.
+        """
         # PYTHONPATH stands for the host's site-packages.
         environment = {"PATH": "/usr/bin:/bin", "ORIGINATOR": "SM"}
-        environment["PYTHONPATH"] = str(self.dom0.site)
+        environment["PYTHONPATH"] = f"{self.dom0.site}:{modules}".rstrip(":")
         command = [self.python, str(path), argument]
         if self.observed:
             command[1:1] = ["-m", "observer"]

@@ -18,6 +18,10 @@ _MULTIPATH_ALIAS = (
     "import sys\n\nfrom smfake import multipath\n\n"
     'sys.modules[__name__] = multipath.module("{0}")\n'
 )
+_OLD_SR = (
+    "import sys\n\nfrom smfake import SR, xs_errors\n\n"
+    "SR.SROSError = xs_errors.SROSError\nsys.modules[__name__] = SR\n"
+)
 _DRIVER = (
     "from smfake import SR, drivers\n\n"
     'DRIVER_INFO = drivers.driver_info("{1}")\n'
@@ -55,6 +59,8 @@ class Dom0:
             f"WORLD = {world.replace('old-', '')!r}\n",
         )
         for name in _SITE:
+            if name == "fairlock" and world == "old-flat":
+                continue
             _write(self.site / f"{name}.py", _ALIAS.format(name))
         for name in ("observer", "sitecustomize"):
             (self.site / f"{name}.py").symlink_to(HERE.parent / "smfake" / f"{name}.py")
@@ -99,6 +105,9 @@ class Dom0:
     def _flat(self) -> None:
         for name in (*_CORE, *_LIBRARY):
             _write(self.sm_dir / f"{name}.py", _alias(name))
+        if self.world == "old-flat":
+            _write(self.sm_dir / "xs_errors.py", "from smfake.xs_errors import XenError\n")
+            _write(self.sm_dir / "SR.py", _OLD_SR)
         stem = "LVMo{}SR" if self.world == "renamed" else "LVHDo{}SR"
         old = "Old" if self.world == "old-flat" else ""
         for transport in ("ISCSI", "HBA"):

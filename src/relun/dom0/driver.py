@@ -135,7 +135,7 @@ class IscsiResigner(Resigner):
         host: Any = super(Resigner, self)  # the host's driver class
         if hasattr(host, "create_iscsi_sessions"):
             host.create_iscsi_sessions(sr_uuid)
-        else:  # SM before 3.2 has this inside load, before the LVM part
+        else:  # SM before 3.0.12 has this inside load, before the LVM part
             host.load(sr_uuid)
 
     def attach_lun(self, sr_uuid: str) -> None:

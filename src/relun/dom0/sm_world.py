@@ -15,7 +15,7 @@ SR, SRCommand         flat                    flat                      below sm
 LVM command lock      Fairlock, "devicemapper"; the same, without       as renamed
                       older: Lock("lvm")      exception
 SROSError             in xs_errors; older: SR in xs_errors              in sm.core.xs_errors
-create_iscsi_sessions since sm 3.2; older:    yes                       yes
+create_iscsi_sessions since sm 3.0.12; older: yes                       yes
                       a part of load()
 _attach_LUN_bySCSIid  raises 67; older: False raises 67                 raises 67
 BaseISCSI.detach      (sr_uuid)               (sr_uuid)                 (sr_uuid)
