@@ -4,7 +4,7 @@ import sys
 
 from relun.cli.session import opened
 from relun.core import target
-from relun.core.device import BlockDevice
+from relun.core.device import FileDevice
 from relun.core.errors import Refused
 from relun.core.repository import load
 
@@ -22,11 +22,11 @@ QUESTIONS = {
 
 
 def ask(report: "Report") -> None:
-    """Ask before block devices are changed. Raise Refused (confirmation) unless answered yes.
+    """Ask before anything but files is changed. Raise Refused (confirmation) unless answered yes.
 
     Without a terminal nobody can answer, and nothing is asked.
     """
-    if not any(isinstance(device, BlockDevice) for device in report.devices):
+    if all(isinstance(device, FileDevice) for device in report.devices):
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused("confirmation", device=report.name)
@@ -45,8 +45,8 @@ def expect(report: "Report", serial: "str | None", originals: "Sequence[str]") -
     Raise DeviceError when an original cannot be read.
     """
     if serial:
-        for path in report.paths:
-            target.expect_serial(path, serial)
+        for device in report.devices:
+            target.expect_serial(device, serial)
     if originals:
         with opened(originals) as devices:
             target.expect_original(load(report.devices), load(devices))

@@ -1,7 +1,6 @@
 """What one verb found out about, or did to, the LUNs of one SR. Text and JSON are made of it."""
 
 from relun.cli.exits import Exit
-from relun.core.device import BlockDevice
 from relun.core.errors import Interrupted, Refused, RelunError
 
 TYPE_CHECKING = False
@@ -45,13 +44,8 @@ class Report:
         self.exit = exit_of(error)
 
     def nodes(self) -> "tuple[BlockNode | None, ...]":
-        """What the kernel says of each device; None for a file."""
-        from relun.core.sysfs import describe
-
-        return tuple(
-            describe(device.path) if isinstance(device, BlockDevice) else None
-            for device in self.devices
-        )
+        """Who each device is; None for a file."""
+        return tuple(device.describe() for device in self.devices)
 
 
 def exit_of(error: RelunError) -> Exit:

@@ -12,7 +12,10 @@ import stat
 import struct
 
 from relun.core.errors import DeviceError
-from relun.core.hints import Any, List, NamedTuple, Tuple
+from relun.core.hints import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence, Tuple
+
+if TYPE_CHECKING:
+    from relun.core.sysfs import BlockNode
 
 _BLKSSZGET = 0x1268  # linux/fs.h: logical block size
 _BLKGETSIZE64 = 0x80081272
@@ -33,6 +36,9 @@ class Traffic(NamedTuple):
 class Device:
     """A LUN: ``size`` in bytes, logical ``block_size`` in bytes, and three ways to touch it."""
 
+    # True where a request spends its time on the way: then independent ones should go together.
+    pipelined = False
+
     def __init__(self, path: str, size: int, block_size: int = 512) -> None:
         self.path = path
         self.size = size
@@ -46,10 +52,7 @@ class Device:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes at ``offset``. Raise DeviceError when that cannot be."""
-        if offset < 0 or length < 0 or offset + length > self.size:
-            raise DeviceError(
-                "device-bounds", device=self.path, offset=offset, length=length, size=self.size
-            )
+        self._expect_inside(offset, length)
         try:
             data = self._read(offset, length)
         except OSError as error:
@@ -63,16 +66,25 @@ class Device:
 
     def write(self, offset: int, data: bytes) -> None:
         """Write all of ``data`` at ``offset``; durable only after ``flush``."""
-        if offset < 0 or offset + len(data) > self.size:
-            raise DeviceError(
-                "device-bounds", device=self.path, offset=offset, length=len(data), size=self.size
-            )
+        self._expect_inside(offset, len(data))
         try:
             self._write(offset, data)
         except OSError as error:
             raise self._io_error("write", offset, error) from error
         self._bytes_written += len(data)
         self._writes += 1
+
+    def read_many(self, ranges: Sequence[Tuple[int, int]]) -> List[bytes]:
+        """Return the bytes of independent ranges (offset, length), as ``read`` does."""
+        return [self.read(offset, length) for offset, length in ranges]
+
+    def write_many(self, writes: Sequence[Tuple[int, bytes]]) -> None:
+        """Write each data at its offset; the order in which they reach the LUN is not defined.
+
+        Where writes overlap, the last one wins.
+        """
+        for offset, data in writes:
+            self.write(offset, data)
 
     def flush(self) -> None:
         """Make every write so far durable on the medium."""
@@ -86,6 +98,10 @@ class Device:
         """Return (start, end) of the parts of a range that may hold anything but zeros."""
         return [(start, end)]
 
+    def describe(self) -> "Optional[BlockNode]":
+        """Return who the device is: serial, SCSI id, who holds it. None for a file."""
+        return None
+
     def refresh_readers(self) -> None:
         """Drop what other readers' caches (udev, blkid) still hold of the old bytes."""
 
@@ -97,6 +113,12 @@ class Device:
 
     def __exit__(self, *_exc: Any) -> None:
         self.close()
+
+    def _expect_inside(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise DeviceError(
+                "device-bounds", device=self.path, offset=offset, length=length, size=self.size
+            )
 
     def _io_error(self, what: str, offset: int, error: OSError) -> DeviceError:
         return DeviceError(
@@ -220,6 +242,12 @@ class BlockDevice(Device):
 
     def _flush(self) -> None:
         os.fsync(self._file.fileno())
+
+    def describe(self) -> "BlockNode":
+        """Return what the kernel says of the device."""
+        from relun.core import sysfs  # files do without
+
+        return sysfs.describe(self.path)
 
     def refresh_readers(self) -> None:
         """Drop the page cache of the node, so that blkid and udev read the new bytes."""

@@ -91,6 +91,10 @@ def load(devices: Sequence[Device]) -> Repository:
     filesystem = ""
     if kind == LVM_SR:
         reader = VolumeReader(group, devices, members)
+        if any(device.pipelined for device in devices):
+            from relun.core.ahead import read_ahead
+
+            read_ahead(reader, group)
         volumes = tuple(_volume(reader, lv, findings) for lv in group.lvs.values())
         checks.check_volumes(sr_uuid, volumes, findings)
     elif kind == FILE_SR:

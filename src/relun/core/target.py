@@ -6,19 +6,20 @@ does not fit is a refusal.
 
 import os
 
-from relun.core import sysfs
+from relun.core.device import Device
 from relun.core.errors import Refused
 from relun.core.hints import Sequence
 from relun.core.repository import Repository
+from relun.core.sysfs import BlockNode
 
 
-def expect_serial(path: str, expected: str) -> None:
+def expect_serial(device: Device, expected: str) -> None:
     """Raise Refused (serial-differs) unless ``expected`` is the device's serial or SCSI id."""
-    node = sysfs.describe(path) if sysfs.is_block(path) else sysfs.BlockNode(path)
-    if expected not in (node.serial, node.scsi_id):
+    node = device.describe() or BlockNode(device.path)
+    if not expected or expected not in (node.serial, node.scsi_id):
         raise Refused(
             "serial-differs",
-            device=path,
+            device=device.path,
             expected=expected,
             serial=node.serial,
             scsi_id=node.scsi_id,
@@ -33,7 +34,7 @@ def expect_original(clone: Repository, original: Repository) -> None:
     """
     for device in clone.devices:
         for other in original.devices:
-            if _same(device.path, other.path):
+            if _same(device, other):
                 raise Refused("original-same", device=device.path, original=other.path)
     if _pv_uuids(clone) != _pv_uuids(original):
         raise Refused(
@@ -47,12 +48,12 @@ def _pv_uuids(repository: Repository) -> Sequence[str]:
     return sorted(lun.label.pv_uuid for lun in repository.luns if lun.label)
 
 
-def _same(path: str, other: str) -> bool:
-    if os.path.samefile(path, other):
+def _same(device: Device, other: Device) -> bool:
+    if device.path == other.path:
         return True
-    if not (sysfs.is_block(path) and sysfs.is_block(other)):
-        return False
-    mine, theirs = sysfs.describe(path), sysfs.describe(other)
+    mine, theirs = device.describe(), other.describe()
+    if mine is None or theirs is None:
+        return mine is theirs and os.path.samefile(device.path, other.path)
     same_number = bool(mine.number) and mine.number == theirs.number
     same_lun = bool(mine.scsi_id) and mine.scsi_id == theirs.scsi_id
     return same_number or same_lun

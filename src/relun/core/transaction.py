@@ -9,7 +9,7 @@ import os
 from relun.core.device import Device
 from relun.core.edit import AREA_HEADER, Change, Edit
 from relun.core.errors import DeviceError, Interrupted, Refused
-from relun.core.hints import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from relun.core.hints import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import (
     CLEAR,
     POINTER_AT,
@@ -160,13 +160,19 @@ class Transaction:
         write_flushed(self.devices[number], offset, self._marker(number, direction).pack())
 
     def _apply(self, writes: List[Tuple[int, int, bytes]]) -> None:
+        by_device: Dict[int, List[Tuple[int, bytes]]] = {}
         for number, offset, data in writes:
-            self.devices[number].write(offset, data)
-        for number in sorted({number for number, _offset, _data in writes}):
+            by_device.setdefault(number, []).append((offset, data))
+        for number, mine in by_device.items():
+            self.devices[number].write_many(mine)
+        for number in sorted(by_device):
             self.devices[number].flush()
-        for number, offset, data in writes:  # a write that was reported but not stored
-            if self.devices[number].read(offset, len(data)) != data:
-                raise DeviceError("device-lied", device=self.devices[number].path, offset=offset)
+        for number, mine in by_device.items():  # a write that was reported but not stored
+            device = self.devices[number]
+            found = device.read_many([(offset, len(data)) for offset, data in mine])
+            for (offset, data), stored in zip(mine, found):
+                if stored != data:
+                    raise DeviceError("device-lied", device=device.path, offset=offset)
 
     def _commit(self) -> None:
         for number in (*self._other_members(), self.change.switch):

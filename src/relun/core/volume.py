@@ -6,7 +6,7 @@ of content. Nothing here judges: a FormatError becomes a finding in ``repository
 
 from relun.core.device import Device
 from relun.core.errors import FormatError
-from relun.core.hints import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from relun.core.hints import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.lvm2.vg import LogicalVolume, VolumeGroup
 from relun.core.names import Reference, VolumeName, find_reference
 from relun.core.vhd import (
@@ -20,8 +20,9 @@ from relun.core.vhd import (
 )
 
 SECTOR = 512
-_VHD_HEAD = FOOTER_SIZE + HEADER_SIZE
-_MGT_STEP = 16 * 1024
+VHD_HEAD = FOOTER_SIZE + HEADER_SIZE
+QCOW2_HEAD = 64 * 1024
+MGT_STEP = 16 * 1024
 _MGT_LARGEST = 16 << 20  # bytes in use; SM makes MGT of 4 MiB
 _RECORD = 1024
 
@@ -110,6 +111,7 @@ class VolumeReader:
         self.group = group
         self._devices = devices
         self._members = members  # PV name -> number of its LUN
+        self._ahead: Dict[Tuple[str, int, int], bytes] = {}  # by LV name, offset, length
 
     def places(self, lv: LogicalVolume, offset: int, length: int) -> List[Place]:
         """Return where ``length`` bytes at ``offset`` of an LV lie, in order."""
@@ -122,21 +124,47 @@ class VolumeReader:
 
     def read(self, lv: LogicalVolume, offset: int, length: int) -> bytes:
         """Return bytes of an LV. Raise FormatError when they lie outside it or its PV."""
+        if self._ahead and (lv.name, offset, length) in self._ahead:
+            return self._ahead[lv.name, offset, length]
+        return b"".join(
+            self._devices[place.device].read(place.offset, place.length)
+            for place in self._checked_places(lv, offset, length)
+        )
+
+    def read_ahead(self, wanted: Iterable[Tuple[LogicalVolume, int, int]]) -> None:
+        """Read many ranges (LV, offset, length) together, so that ``read`` has them at hand.
+
+        What lies outside its LV or PV is left to ``read``.
+        """
+        places: List[Tuple[Tuple[str, int, int], List[Place]]] = []
+        for lv, offset, length in wanted:
+            try:
+                found = self._checked_places(lv, offset, length)
+            except FormatError:
+                continue
+            places.append(((lv.name, offset, length), found))
+        parts: Dict[Place, bytes] = {}
+        for number, device in enumerate(self._devices):
+            mine = list({p: None for _, found in places for p in found if p.device == number})
+            parts.update(zip(mine, device.read_many([(p.offset, p.length) for p in mine])))
+        for key, found in places:
+            self._ahead[key] = b"".join(parts[place] for place in found)
+
+    def _checked_places(self, lv: LogicalVolume, offset: int, length: int) -> List[Place]:
         if offset + length > lv.size:
             raise FormatError("lv-range", offset, lv=lv.name)
-        parts = []
-        for device, start, size in self.places(lv, offset, length):
+        places = self.places(lv, offset, length)
+        for device, start, size in places:
             if start + size > self._devices[device].size:
                 raise FormatError("pv-truncated", start, lv=lv.name)
-            parts.append(self._devices[device].read(start, size))
-        return b"".join(parts)
+        return places
 
 
 def read_vhd(reader: VolumeReader, lv: LogicalVolume) -> VhdImage:
     """Read a VHD's metadata. Raise FormatError (vhd-*) when it cannot be trusted."""
-    if lv.size < _VHD_HEAD + FOOTER_SIZE:
+    if lv.size < VHD_HEAD + FOOTER_SIZE:
         raise FormatError("vhd-footers", 0, lv=lv.name)
-    head = reader.read(lv, 0, _VHD_HEAD)
+    head = reader.read(lv, 0, VHD_HEAD)
     copy = Footer(head[:FOOTER_SIZE])
     primary = Footer(reader.read(lv, lv.size - FOOTER_SIZE, FOOTER_SIZE))
     footer = copy if copy.valid else primary
@@ -173,27 +201,35 @@ def _read_locators(
     reader: VolumeReader, lv: LogicalVolume, header: Header
 ) -> List[Tuple[Locator, bytes]]:
     locators = header.locators()
+    blocks = [(start, reader.read(lv, start, length)) for start, length in locator_ranges(locators)]
+    if len(blocks) == 1:  # one for them all
+        blocks *= len(locators)
+    return [
+        (locator, block[locator.offset - start :][: _space(locator)])
+        for locator, (start, block) in zip(locators, blocks)
+    ]
+
+
+def locator_ranges(locators: Sequence[Locator]) -> List[Tuple[int, int]]:
+    """Return (offset, length) of the reads that bring the data of a VHD's parent locators."""
     if not locators:
         return []
-    sizes = [-(-locator.length // SECTOR) * SECTOR for locator in locators]
     start = min(locator.offset for locator in locators)
-    end = max(locator.offset + size for locator, size in zip(locators, sizes))
+    end = max(locator.offset + _space(locator) for locator in locators)
     if end - start <= 16 * SECTOR:  # side by side, as libvhd lays them out: one read
-        block = reader.read(lv, start, end - start)
-        return [
-            (locator, block[locator.offset - start : locator.offset - start + size])
-            for locator, size in zip(locators, sizes)
-        ]
-    return [
-        (locator, reader.read(lv, locator.offset, size)) for locator, size in zip(locators, sizes)
-    ]
+        return [(start, end - start)]
+    return [(locator.offset, _space(locator)) for locator in locators]
+
+
+def _space(locator: Locator) -> int:
+    return -(-locator.length // SECTOR) * SECTOR
 
 
 def read_qcow2(reader: VolumeReader, lv: LogicalVolume) -> Qcow2Image:
     """Read a QCOW2's metadata. Raise FormatError (qcow2-*)."""
     from relun.core.qcow2 import parse_qcow2
 
-    head = reader.read(lv, 0, min(lv.size, 64 * 1024))
+    head = reader.read(lv, 0, min(lv.size, QCOW2_HEAD))
     header = parse_qcow2(head)
     if header.external_data:
         raise FormatError("qcow2-external-data", 72, lv=lv.name)
@@ -210,7 +246,7 @@ def read_mgt(reader: VolumeReader, lv: LogicalVolume) -> Any:
     """Read MGT: what is in use and the stale records behind it. Raise FormatError (mgt-*)."""
     from relun.core.mgt import FIRST_RECORD, parse_length, parse_mgt
 
-    data = reader.read(lv, 0, min(lv.size, _MGT_STEP))
+    data = reader.read(lv, 0, min(lv.size, MGT_STEP))
     used = parse_length(data[:SECTOR])
     while len(data) < lv.size and (
         len(data) < used or b"<" in data[FIRST_RECORD:][-_RECORD:]
