@@ -467,6 +467,27 @@ def test_members_missing(tmpdir: Any) -> None:
     assert codes(verbs.inspect(devices).findings) == []
 
 
+def test_undo_that_only_has_to_clear_needs_all_luns(tmpdir: Any) -> None:
+    """Its edits are reverted, its journal may be gone; each LUN's own marker has what is left."""
+    devices = pair(tmpdir)
+    resign(devices)
+    devices[1].failing_writes = {GAP: ERROR}
+    for verb in (verbs.undo, verbs.recover, verbs.undo):
+        with pytest.raises(Interrupted) as caught:
+            verb(devices)
+        assert caught.value.code == "interrupted"
+    marker = parse_marker(devices[0].get(512, SECTOR))
+    assert marker is not None and marker.direction == CLEAR
+    devices[1].failing_writes = {}
+    before = states(devices)
+    with pytest.raises(Interrupted) as caught:
+        verbs.recover(devices[:1])
+    assert caught.value.code == "members-missing"
+    assert states(devices) == before
+    assert verbs.recover(devices[::-1]).action == "undone"
+    assert states(devices) == [{}, {}]
+
+
 def test_member_that_is_hidden_already_is_known_by_its_marker(tmpdir: Any) -> None:
     devices = pair(tmpdir)
     broken(lambda: resign(devices), devices[1], 1)

@@ -7,6 +7,7 @@ import pytest
 
 from relun.core import verbs
 from relun.core.errors import DeviceError, Refused
+from relun.core.journal.marker import parse_pointer
 from relun.core.lvm2.checksum import lvm_crc
 from support import builder
 from support.builder import Pv, Ring, Sr, plain_group
@@ -114,6 +115,16 @@ def test_pages_of_a_journal_behind_the_extents_only(tmpdir: Any) -> None:
     assert device.get(device.size - 512, 4) == device.get(device.size - 1016, 4) == b"RLNJ"
     rest = b"".join(data for _at, data in device.whole())
     assert rest.count(b"RLNJ") == 2
+
+
+def test_pointer_to_nowhere_goes(tmpdir: Any) -> None:
+    (device,) = made(RING, tmpdir)[1]
+    resign([device])
+    pointer = parse_pointer(device.get(GAP, 512))
+    assert pointer is not None
+    device.put(GAP, pointer._replace(region=pointer.region._replace(offset=1 << 50)).pack())
+    verbs.seal([device])
+    assert not any(device.get(GAP, 512))
 
 
 def test_journal_over_old_texts_goes_too(tmpdir: Any) -> None:

@@ -146,6 +146,15 @@ def test_byte_outside_of_the_plan(tmpdir: Any) -> None:
     assert finding.offset == min(places)
 
 
+def test_bytes_that_both_have_are_no_difference(tmpdir: Any) -> None:
+    built, devices, originals = resigned(tmpdir)
+    for offset in (0, 1 << 20):
+        at = lv_at(built, built.names["raw"], offset)[1]
+        for device in (devices[0], originals[0]):
+            device.put(at, b"the same")
+    assert verbs.verify(devices, originals) == ()
+
+
 def test_byte_that_the_original_has_and_the_clone_not(tmpdir: Any) -> None:
     built, devices, originals = resigned(tmpdir)
     at = lv_at(built, built.names["raw"], 1 << 20)[1]

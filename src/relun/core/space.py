@@ -99,18 +99,15 @@ def _in_zeros(
 def _over_old_bytes(
     lun: PhysicalLun, part: Tuple[int, int], payload: bytes, tag: bytes
 ) -> Optional[Tuple[Region, bytes]]:
-    room = min(part[1] - part[0], LARGEST_REGION) // pages.PAGE
-    count = 2 * pages.pages_needed(len(payload)) + _SPARE_PAGES
-    while room:
-        count = min(count, room)
-        size = count * pages.PAGE
-        offset = (part[1] - size) // SECTOR * SECTOR
-        if offset < part[0]:
-            return None
-        content = pages.build_pages(payload, lun.device.read(offset, size), tag)
+    end = part[1] // SECTOR * SECTOR
+    room = min(end - part[0], LARGEST_REGION) // pages.PAGE
+    count = min(2 * pages.pages_needed(len(payload)) + _SPARE_PAGES, room)
+    while count > 0:
+        offset = end - count * pages.PAGE
+        content = pages.build_pages(payload, lun.device.read(offset, end - offset), tag)
         if content:
             return Region(offset, len(content), False, tag), content
         if count == room:
-            return None
-        count *= 2
+            break
+        count = min(2 * count, room)
     return None

@@ -8,6 +8,7 @@ import pytest
 
 from relun.core.edit import Change, Edit
 from relun.core.errors import FormatError
+from relun.core.journal import payload as payload_module
 from relun.core.journal.payload import pack_change, unpack_change
 from support.builder import make_uuid
 from support.builder.ids import lvm_id
@@ -86,6 +87,25 @@ def test_counts_that_cannot_be() -> None:
     lun = struct.pack("<I", 0)
     one = fewer[: at + 4] + struct.pack("<I", 2) + fewer[at + 8 : at + 16]
     assert damaged(packed(one + lun * 4)) == "too short"
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (CHANGE._replace(labels=CHANGE.labels[::-1]), "no label"),
+        (CHANGE._replace(labels=(CHANGE.labels[0], CHANGE.edits[0])), "no label"),
+        (CHANGE._replace(labels=(CHANGE.labels[0], CHANGE.labels[1]._replace(offset=2048))), ""),
+        (CHANGE._replace(edits=(Edit(2, 0, b"a", b"b", "third LUN of two"),)), "no edit"),
+        (CHANGE._replace(edits=(Edit(0, 0, b"a", b"bc", "another length"),)), "no edit"),
+    ],
+)
+def test_what_no_resign_would_write(change: Change, reason: str) -> None:
+    assert damaged(pack_change(change)) == (reason or "no label")
+
+
+def test_more_edits_than_any_resign_has(monkeypatch: Any) -> None:
+    monkeypatch.setattr(payload_module, "_MOST_EDITS", 3)
+    assert damaged(pack_change(CHANGE)) == "too many edits"
 
 
 def test_names_that_are_no_text() -> None:
