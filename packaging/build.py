@@ -1,6 +1,6 @@
 """Builds relun's packages for dom0: ``build.py rpm``, ``build.py pack --key KEY``.
 
-rpm: dist/relun-VERSION-1.noarch.rpm and its source package.
+rpm: dist/relun-VERSION-1.noarch.rpm.
 pack: dist/relun-VERSION.iso, the update that xapi applies, and dist/yum, a repository for yum and
 dnf; both signed with the builder's own key, whose public half is put beside them.
 
@@ -43,8 +43,9 @@ def build_rpm(dist: Path, version: str) -> Path:
         sources = Path(top) / "SOURCES"
         sources.mkdir()
         _archive(sources / f"relun-{version}.tar.gz", version)
-        built = _rpmbuild(Path(top), HERE / "relun.spec", "-ba", relun_version=version)
-        return next(path for path in _keep(built, dist) if path.name.endswith(".noarch.rpm"))
+        (built,) = _rpmbuild(Path(top), HERE / "relun.spec", relun_version=version)
+        dist.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy2(built, dist))
 
 
 def build_pack(dist: Path, version: str, key: str, base_url: str) -> tuple[Path, Path]:
@@ -132,10 +133,9 @@ def _pack_packages(work: Path, version: str, identity: str, update: str) -> list
     sources.mkdir(parents=True)
     (sources / "update.xml").write_text(update)
     shutil.copy2(HERE / "dom0" / "precheck", sources)
-    for source in sources.iterdir():
-        os.utime(source, (_epoch(), _epoch()))
+    _dated(*sources.iterdir())
     defined = {"relun_version": version, "update_uuid": identity}
-    return _rpmbuild(work / "pack", HERE / "pack.spec", "-bb", **defined)
+    return _rpmbuild(work / "pack", HERE / "pack.spec", **defined)
 
 
 def _yum(folder: Path, package: Path, public: Path, key: str, base_url: str) -> None:
@@ -179,7 +179,7 @@ def _tree(path: Path, name: str) -> Iterator[tuple[Path, str]]:
                 yield from _tree(entry, f"{name}/{entry.name}")
 
 
-def _rpmbuild(top: Path, spec: Path, kind: str, **defined: str) -> list[Path]:
+def _rpmbuild(top: Path, spec: Path, **defined: str) -> list[Path]:
     macros = {
         "_topdir": str(top),
         "_buildhost": "relun",
@@ -189,13 +189,8 @@ def _rpmbuild(top: Path, spec: Path, kind: str, **defined: str) -> list[Path]:
     }
     options = [word for name, value in macros.items() for word in ("-D", f"{name} {value}")]
     os.environ.setdefault("SOURCE_DATE_EPOCH", str(_epoch()))
-    _run("rpmbuild", "--quiet", kind, *options, str(spec))
-    return sorted([*(top / "RPMS").glob("*/*.rpm"), *(top / "SRPMS").glob("*.rpm")])
-
-
-def _keep(paths: list[Path], dist: Path) -> list[Path]:
-    dist.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy2(path, dist)) for path in paths]
+    _run("rpmbuild", "--quiet", "-bb", *options, str(spec))
+    return sorted((top / "RPMS").glob("*/*.rpm"))
 
 
 def _sign_packages(paths: list[Path], key: str) -> None:
@@ -223,6 +218,11 @@ def _iso(tree: Path, iso: Path) -> None:
     _run("xorriso", *how, "-o", str(iso), str(tree))
 
 
+def _dated(*paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (_epoch(), _epoch()))
+
+
 def _epoch() -> int:
     if "SOURCE_DATE_EPOCH" in os.environ:
         return int(os.environ["SOURCE_DATE_EPOCH"])
@@ -244,6 +244,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build relun's packages for dom0.")
     parser.add_argument("what", choices=("rpm", "pack"))
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where they go")
+    parser.add_argument("--version", default="", help="instead of the version in pyproject.toml")
     parser.add_argument("--key", default="", help="pack: the gpg key that signs")
     parser.add_argument(
         "--base-url",
@@ -253,7 +254,8 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.what == "pack" and not asked.key:
         parser.error("a pack has to be signed: give the id of your gpg key (make pack KEY=…)")
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    version = asked.version or project["version"]
     try:
         if asked.what == "rpm":
             print(build_rpm(asked.dist, version))

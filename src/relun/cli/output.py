@@ -1,5 +1,6 @@
 """Where reports go: text or JSON on standard output, errors and progress on standard error."""
 
+import io
 import os
 import sys
 
@@ -28,9 +29,7 @@ class Output:
         self.as_json: bool = arguments.json or (piped and not arguments.text)
         self._shown = 0
         self._status = several and sys.stderr.isatty()
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # names from a LUN must not break the output
-                stream.reconfigure(errors="backslashreplace")
+        _take_any_text()
 
     def show(self, report: "Report") -> None:
         """Show one SR's report."""
@@ -95,6 +94,19 @@ class Output:
     def _reader_gone(self) -> None:
         """Whoever read the output has left, or its disk is full: go on with the work, silently."""
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _take_any_text() -> None:
+    """Names from a LUN must not break the output."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if sys.version_info < (3, 7) and hasattr(sys.stdout, "detach"):
+        # Later ones take the locale C for UTF-8. Standard error is as wanted already.
+        encoding, at_once = sys.stdout.encoding, sys.stdout.isatty()
+        encoding = "utf-8" if encoding in ("ascii", "ANSI_X3.4-1968") else encoding
+        raw = sys.stdout.detach()
+        sys.stdout = io.TextIOWrapper(raw, encoding, "backslashreplace", line_buffering=at_once)
 
 
 def _plain(line: "Line") -> str:
