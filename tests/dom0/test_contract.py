@@ -540,3 +540,20 @@ def test_secret_and_wrong_login(one_site: Site) -> None:
     session.xenapi.login_with_password(USER, PASSWORD)
     assert len(session.xenapi.host.get_all()) == 2
     session.xenapi.session.logout()
+
+
+def test_sigterm(one_site: Site) -> None:
+    """A signal before the ids change stops it; after that it is finished. Nothing is left."""
+    answers = {}
+    for at in (1, 4, 8):
+        lun = one_site.lun("single")
+        one_site.fault("pwrite", {"at": at, "do": "term"})
+        code, _empty, text, _stderr = create(one_site, lun.config)
+        one_site.fault("pwrite", None)
+        answers[at] = code
+        assert (code == "SR_BACKEND_FAILURE_1") == (SENTENCE in text)
+        assert "<UUID>" in probe(one_site, lun)
+        assert unchanged(lun) == (code != "SR_BACKEND_FAILURE_1")
+        assert not one_site.traces()
+    assert answers[1] == "SR_BACKEND_FAILURE_5600"
+    assert answers[8] == "SR_BACKEND_FAILURE_1"

@@ -2,6 +2,7 @@
 
 {"at": N, "do": "kill"}: the process dies before its Nth write. "error": that write and
 ``times - 1`` after it fail. "torn": it dies with half of the Nth write done.
+"term": it gets SIGTERM then.
 """
 
 import errno
@@ -19,7 +20,9 @@ if _fault:
     def _pwrite(fd: int, data: Any, offset: int) -> int:
         global _count
         _count += 1
-        if _count >= _fault["at"]:
+        if _count == _fault["at"] and _fault["do"] == "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif _count >= _fault["at"] and _fault["do"] != "term":
             if _fault["do"] == "torn":
                 _real(fd, bytes(data)[: len(data) // 1024 * 512], offset)
             if _fault["do"] != "error":
