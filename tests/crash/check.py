@@ -18,13 +18,14 @@ from crash.recording import (
 )
 from relun.core import physical, transaction, verbs
 from relun.core.errors import RelunError
-from relun.core.journal.marker import GAP_END, POINTER_AT, Region, parse_marker
+from relun.core.journal.marker import GAP_END, POINTER_AT, STASH_AT, Region, parse_marker
 from relun.core.options import Options
 from relun.core.repository import DONE, IN_PROGRESS, ORIGINAL
 
 Verb = Callable[[Sequence[MemoryDevice]], object]
 Key = frozenset[tuple[int, int, bytes]]
 
+_GAP_END = GAP_END // SECTOR
 _ORIGINAL, _HIDDEN, _DONE = "original", "hidden", "done"
 
 
@@ -100,10 +101,13 @@ class Checker:
         self.where = ""
         self.old_label = self._label(run.start)
         self.new_label = self._label(run.end)
-        first = run.region.offset // SECTOR
-        self.scratch = set(range(POINTER_AT // SECTOR, GAP_END // SECTOR)) | set(
-            range(first, first + -(-run.region.size // SECTOR))
+        region = range(
+            run.region.offset // SECTOR, -(-(run.region.offset + run.region.size) // SECTOR)
         )
+        # What may be written before the marker: a pointer on each LUN; stash and journal on one.
+        self.scratch = {(number, POINTER_AT // SECTOR) for number in range(len(run.start))}
+        self.scratch |= {(run.switch, sector) for sector in range(STASH_AT // SECTOR, _GAP_END)}
+        self.scratch |= {(run.switch, sector) for sector in region}
 
     def new(self, luns: State) -> bool:
         """Tell whether this state was not tried before; count it."""
@@ -136,9 +140,9 @@ class Checker:
         return _HIDDEN
 
     def _check_original(self, luns: State) -> Iterator[list[Event]]:
-        for device, sector in differing(luns, self.run.start):
-            if device != self.run.switch or sector not in self.scratch:
-                self.fail("LUN {} sector {} is not the clone's".format(device, sector))
+        for place in differing(luns, self.run.start):
+            if place not in self.scratch:
+                self.fail("LUN {} sector {} is not the clone's".format(*place))
         untouched = same(luns, self.run.start)
         self._expect_state(luns, (self.run.start_state,) if untouched else (ORIGINAL, "begun"))
         self._settle(luns, verbs.recover, luns)

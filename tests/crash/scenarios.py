@@ -61,7 +61,7 @@ SCENARIOS = (
     Scenario("clone-of-clone", _sample("single"), earlier=1),
     Scenario(
         "several-pvs",
-        _made("several", Sr((*_TREE, Vhd("split", segments=3)), "several", pvs=(Pv(),) * 3)),
+        _made("several", Sr((*_TREE, Vhd("split", segments=3)), "several", pvs=(_SMALL_RING,) * 3)),
     ),
     Scenario(
         "full-ring-pvs",
@@ -74,6 +74,12 @@ SCENARIOS = (
         "full-clones",
         _made("clones", Sr(_TREE, "clones", pvs=(_SMALL_RING,), ring=Ring(filled=True))),
         earlier=3,
+    ),
+    Scenario(
+        "full-4096",
+        _made("4096", Sr(_TREE, "4096", pvs=(_SMALL_RING,), ring=Ring(filled=True))),
+        block_size=4096,
+        earlier=1,
     ),
 )
 
