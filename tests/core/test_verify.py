@@ -148,7 +148,7 @@ def test_byte_outside_of_the_plan(tmpdir: Any) -> None:
 
 def test_bytes_that_both_have_are_no_difference(tmpdir: Any) -> None:
     built, devices, originals = resigned(tmpdir)
-    for offset in (0, 1 << 20):
+    for offset in (0, 1024, 1 << 20):
         at = lv_at(built, built.names["raw"], offset)[1]
         for device in (devices[0], originals[0]):
             device.put(at, b"the same")
