@@ -149,5 +149,7 @@ def _reference_at(text: str, doubled: bool) -> Optional[Reference]:
             before = separator + prefix.replace("-", dash)
             vdi = rest[len(before) : len(before) + length].replace(dash, "-")
             if rest.startswith(before) and is_uuid(vdi) and is_uuid(sr_uuid):
-                return Reference(sr_uuid, prefix + vdi)
+                reference = Reference(sr_uuid, prefix + vdi)
+                # Some dashes may be doubled and others not: then it is no name of that volume.
+                return reference if text.startswith(_written(reference, doubled)) else None
     return None

@@ -110,8 +110,12 @@ def _read_label(device: Device, head: bytes, findings: List[Finding]) -> Optiona
 
 def _read_areas(device: Device, head: bytes, label: Label, findings: List[Finding]) -> List[Area]:
     areas = []
+    ends = [(0, SCAN_SECTORS * SECTOR)]
     for start, size in label.metadata_areas:
         try:
+            if start % SECTOR or any(start < end and at < start + size for at, end in ends):
+                raise FormatError("mda-bounds", start, size=size, device_size=device.size)
+            ends.append((start, start + size))
             areas.append(_read_area(device, head, start, size))
         except FormatError as error:
             findings.append(_finding(error, device))

@@ -2,13 +2,16 @@
 
 from relun.core.device import Device
 from relun.core.errors import DeviceError
-from relun.core.hints import Iterable, List, Tuple
+from relun.core.hints import List, Tuple
 from relun.core.journal.marker import POINTER_AT, SECTOR
 from relun.core.journal.pages import PAGE, PAGE_MAGIC, parse_pages
 from relun.core.physical import Area
 from relun.core.repository import Repository
 
+Place = Tuple[Device, int, int]  # LUN, offset, bytes
+
 _CHUNK = 1 << 20  # bytes
+_EDGE = 64  # chunks
 
 
 def scrub(repository: Repository) -> None:
@@ -22,18 +25,17 @@ def scrub(repository: Repository) -> None:
     for wanted in (_undo_pages, _found_pages):
         places = [(repository.devices[n], at) for n in numbers for at in wanted(repository, n)]
         for skip, size in ((SECTOR, PAGE - SECTOR), (0, SECTOR)):
-            for device, at in places:
-                device.write(at + skip, bytes(size))
-            _flush(device for device, _at in places)
-    for lun in repository.luns:
-        for area in lun.areas:
-            for start, end in stale_parts(area):
-                _zero(lun.device, start, end)
-    _flush(repository.devices)
-    for lun in repository.luns:
-        if lun.pointer:
-            lun.device.write(POINTER_AT, bytes(SECTOR))
-            lun.device.flush()
+            _zero([(device, at + skip, size) for device, at in places])
+    _zero(
+        [
+            place
+            for lun in repository.luns
+            for area in lun.areas
+            for start, end in stale_parts(area)
+            for place in _filled(lun.device, start, end)
+        ]
+    )
+    _zero([(lun.device, POINTER_AT, SECTOR) for lun in repository.luns if lun.pointer])
 
 
 def stale_parts(area: Area) -> List[Tuple[int, int]]:
@@ -67,7 +69,7 @@ def _found_pages(repository: Repository, number: int) -> List[int]:
     device = repository.devices[number]
     found = []
     for start, end in repository.behind_extents(number):
-        for at in range(start, end - PAGE + 1, _CHUNK):
+        for at in _chunks(start, end - PAGE + 1):
             data = device.read(at, min(_CHUNK + PAGE, end - at))
             position = data.find(PAGE_MAGIC)
             while 0 <= position < _CHUNK:
@@ -77,14 +79,30 @@ def _found_pages(repository: Repository, number: int) -> List[int]:
     return found
 
 
-def _flush(devices: Iterable[Device]) -> None:
-    for device in {id(device): device for device in devices}.values():
+def _chunks(start: int, end: int) -> List[int]:
+    """Return where chunks of a range begin; of one that is vast, only those near its two ends.
+
+    So vast it is when a LUN was grown and its PV was not. Journals lie at the end of what was
+    behind the extents then, which is less than an extent as long as nobody grows the LUN.
+    """
+    places = range(start, end, _CHUNK)
+    if len(places) <= 2 * _EDGE:
+        return list(places)
+    return [*places[:_EDGE], *places[-_EDGE:]]
+
+
+def _filled(device: Device, start: int, end: int) -> List[Place]:
+    """Return the chunks of a range that are not all zeros."""
+    chunks = [(at, min(_CHUNK, end - at)) for at in range(start, end, _CHUNK)]
+    return [(device, at, size) for at, size in chunks if any(device.read(at, size))]
+
+
+def _zero(places: List[Place]) -> None:
+    """Write zeros, flush, read back. Raise DeviceError (device-lied: reported, but not stored)."""
+    for device, at, size in places:
+        device.write(at, bytes(size))
+    for device in {id(device): device for device, _at, _size in places}.values():
         device.flush()
-
-
-def _zero(device: Device, start: int, end: int) -> None:
-    while start < end:
-        size = min(_CHUNK, end - start)
-        if any(device.read(start, size)):
-            device.write(start, bytes(size))
-        start += size
+    for device, at, size in places:
+        if any(device.read(at, size)):
+            raise DeviceError("device-lied", device=device.path, offset=at)

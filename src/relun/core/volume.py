@@ -23,7 +23,7 @@ SECTOR = 512
 VHD_HEAD = FOOTER_SIZE + HEADER_SIZE
 QCOW2_HEAD = 64 * 1024
 MGT_STEP = 16 * 1024
-_MGT_LARGEST = 16 << 20  # bytes in use; SM makes MGT of 4 MiB
+_MGT_LARGEST = 8 << 20  # bytes in use; SM makes MGT of 4 MiB
 _RECORD = 1024
 
 
@@ -249,7 +249,7 @@ def read_mgt(reader: VolumeReader, lv: LogicalVolume) -> Any:
     data = reader.read(lv, 0, min(lv.size, MGT_STEP))
     used = parse_length(data[:SECTOR])
     while len(data) < lv.size and (
-        len(data) < used or b"<" in data[FIRST_RECORD:][-_RECORD:]
+        len(data) < used or b"<" in data[max(FIRST_RECORD, len(data) - _RECORD) :]
     ):  # records stand without gaps, so one empty slot behind the used part ends them
         if max(used, len(data)) > _MGT_LARGEST:
             raise FormatError("mgt-short", 0, length=max(used, len(data)), size=_MGT_LARGEST)
