@@ -14,8 +14,8 @@ RAISED = {"Finding", "FormatError", "DeviceError", "Refused", "Interrupted"}
 
 
 def sources() -> Iterator[str]:
-    """Yield the paths of all modules of core and of the command line."""
-    for layer in ("core", "cli"):
+    """Yield the paths of all modules of core, of the command line and of the remote layer."""
+    for layer in ("core", "cli", "remote"):
         for folder, _folders, files in os.walk(os.path.join(ROOT, layer)):
             for name in files:
                 if name.endswith(".py"):

@@ -4,9 +4,9 @@ import sys
 
 from relun.cli.exits import Exit
 from relun.cli.output import Output
+from relun.cli.targets import open_target
 from relun.cli.words import clean, error_title
 from relun.core import sysfs, verbs
-from relun.core.device import BlockDevice, open_device
 from relun.core.errors import DeviceError
 
 TYPE_CHECKING = False
@@ -46,9 +46,8 @@ def conflicts(arguments: "argparse.Namespace") -> Exit:
 
 
 def _read(path: str) -> "Found":
-    with open_device(path) as device:
-        node = sysfs.describe(path) if isinstance(device, BlockDevice) else None
-        return verbs.inspect([device]), node
+    with open_target(path) as device:
+        return verbs.inspect([device]), device.describe()
 
 
 def _lines(conflicts: "tuple[Conflict, ...]", looked_at: int) -> "list[Line]":

@@ -27,8 +27,15 @@ def main() -> "NoReturn":
 
 def execute(argv: "Sequence[str]") -> int:
     """Run one command line (without the program's name) and return its exit code."""
+    remote = any("://" in word for word in argv)
+    if remote:
+        from relun.cli.addresses import hide, prepare
+
+        argv = hide(argv)
     arguments = parse(argv)
     try:
+        if remote:
+            prepare(arguments)
         return int(_run(arguments))
     except KeyboardInterrupt:  # while nothing was written: writing puts signals off
         print("relun: stopped; nothing was changed", file=sys.stderr)

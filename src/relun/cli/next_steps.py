@@ -24,7 +24,7 @@ def next_steps(report: "Report") -> "list[str]":
     new = report.plan.change.new_sr
     name = repository.mgt.content.sr_name if repository.mgt and repository.mgt.content else ""
     label = quote(name or "SR " + new[:8])
-    kind, config = _connection(report.nodes()[0])
+    kind, config = _connection(report.nodes()[0], report.paths[0])
     if repository.kind == FILE_SR:
         prefix = repository.vg.name[: -len(new)]
         kind, config = _FILE_TYPES[prefix], {"device": config.get("device", "")}
@@ -44,10 +44,12 @@ def next_steps(report: "Report") -> "list[str]":
     ]
 
 
-def _connection(node: "BlockNode | None") -> "tuple[str, dict[str, str]]":
+def _connection(node: "BlockNode | None", path: str = "") -> "tuple[str, dict[str, str]]":
     """Return the SR type and device-config that lead to a device: iSCSI, Fibre Channel, local."""
     iscsi = {"target": "", "targetIQN": "", "SCSIid": ""}
-    if node is None:  # an image file: how its LUN will be reached is not known here
+    if path.startswith("iscsi://") and node is not None:
+        return "lvmoiscsi", {**_of_address(path), "SCSIid": node.scsi_id}
+    if node is None or not node.name:  # a file, an export: how its LUN will be reached is not known
         return "lvmoiscsi", iscsi
     place = _scsi_place(node.name)
     for part in place.split("/"):
@@ -57,6 +59,15 @@ def _connection(node: "BlockNode | None") -> "tuple[str, dict[str, str]]":
     if node.scsi_id:
         return "lvmohba", {"SCSIid": node.scsi_id}
     return "lvm", {"device": "/dev/" + node.name}
+
+
+def _of_address(path: str) -> "dict[str, str]":
+    from relun.remote.address import ISCSI_PORT, parse_iscsi
+
+    address = parse_iscsi(path)
+    host, _colon, port = address.portal.rpartition(":")
+    found = {"target": host.strip("[]"), "targetIQN": address.iqn}
+    return found if port == str(ISCSI_PORT) else {**found, "port": port}
 
 
 def _scsi_place(name: str) -> str:

@@ -21,8 +21,15 @@ _TARGETS = _argument(
     "targets",
     nargs="+",
     metavar="TARGET",
-    help="a LUN: block device or image file. LUNs that hold the PVs of one VG are one SR; "
-    "all other targets are an SR each",
+    help="a LUN: block device, image file, iscsi://[user@]portal[:port]/iqn/lun, "
+    "nbd://host[:port]/export or nbd+unix:///export?socket=PATH. LUNs that hold the PVs of one VG "
+    "are one SR; all other targets are an SR each",
+)
+_PASSWORDS = _argument(
+    "--password-file",
+    metavar="FILE",
+    help="names and passwords for iSCSI targets: lines such as `user = …`, `password = …` "
+    "(docs/remote.md)",
 )
 _OUTPUT = (
     _argument("--json", action="store_true", help="one JSON object per SR and line (docs/json.md)"),
@@ -81,13 +88,13 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
         "show what is on a LUN",
         "Show SR, VDIs with names and sizes, the tree of their images, and everything worth "
         "knowing (findings). Reads only.",
-        (_TARGETS, *_OUTPUT),
+        (_TARGETS, _PASSWORDS, *_OUTPUT),
     ),
     "plan": (
         "show what a resign would change",
         "Build the complete list of byte edits that `resign` would make, with the new ids. Reads "
         "only. Without --sr-uuid every run draws another SR uuid.",
-        (_TARGETS, *_IDENTITY, *_OUTPUT),
+        (_TARGETS, *_IDENTITY, _PASSWORDS, *_OUTPUT),
     ),
     "resign": (
         "give a cloned LUN a new identity",
@@ -112,25 +119,26 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
                 "once per LUN of the SR (one SR only)",
             ),
             _YES,
+            _PASSWORDS,
             *_OUTPUT,
         ),
     ),
     "recover": (
         "finish what was interrupted",
         "Finish an interrupted resign, or an interrupted undo, with nothing but the LUN.",
-        (_TARGETS, *_OUTPUT),
+        (_TARGETS, _PASSWORDS, *_OUTPUT),
     ),
     "undo": (
         "take a resign back",
         "Give back the LUN as it was before the resign, byte for byte. Works until the SR is used "
         "or sealed, and on a LUN in progress.",
-        (_TARGETS, _YES, *_OUTPUT),
+        (_TARGETS, _YES, _PASSWORDS, *_OUTPUT),
     ),
     "seal": (
         "remove all that is left of the old identity",
         "Scrub relun's journal and LVM's old metadata texts from a resigned LUN. There is no undo "
         "afterwards.",
-        (_TARGETS, _YES, *_OUTPUT),
+        (_TARGETS, _YES, _PASSWORDS, *_OUTPUT),
     ),
     "verify": (
         "check a resigned LUN",
@@ -145,6 +153,7 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
                 default=[],
                 help="the LUN that was copied; give it once per LUN of the SR (one SR only)",
             ),
+            _PASSWORDS,
             *_OUTPUT,
         ),
     ),
@@ -157,8 +166,10 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
                 "targets",
                 nargs="*",
                 metavar="DEVICE",
-                help="block devices or image files; all block devices if none is given",
+                help="block devices, image files or addresses of remote LUNs and portals; all "
+                "block devices if none is given",
             ),
+            _PASSWORDS,
             *_OUTPUT,
         ),
     ),

@@ -2,7 +2,7 @@
 
 from relun.cli.exits import Exit, worst
 from relun.cli.report import Report
-from relun.core.device import open_device
+from relun.cli.targets import open_target
 from relun.core.errors import DeviceError, Interrupted, Refused, RelunError
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ def group_paths(paths: "Sequence[str]") -> "list[Group]":
     found = []
     for path in paths:
         try:
-            with open_device(path) as device:
+            with open_target(path) as device:
                 found.append(membership(device))
         except DeviceError:
             found.append(Membership())  # told when its turn comes
@@ -84,7 +84,7 @@ class opened:  # noqa: N801 - used as a function
     def __enter__(self) -> "list[Device]":
         try:
             for path in self._paths:
-                self._devices.append(open_device(path))
+                self._devices.append(open_target(path))
         except DeviceError:
             self.__exit__()
             raise
@@ -98,7 +98,7 @@ class opened:  # noqa: N801 - used as a function
 def _run_one(report: Report, act: "Act", writable: bool) -> None:
     try:
         for path in report.paths:
-            report.devices += (open_device(path, writable),)
+            report.devices += (open_target(path, writable),)
         act(report)
     except RelunError as error:
         report.fail(error)

@@ -55,7 +55,7 @@ ENTRIES: Dict[str, Entry] = {
     ),
     "device-io": Entry(
         "{device}: {what} failed: {reason}",
-        "The kernel reported an error of the device.",
+        "The kernel, or the remote LUN, reported an error.",
         "See the kernel log and the array; repeat the command when the device works again.",
     ),
     "device-short": Entry(
@@ -68,6 +68,66 @@ ENTRIES: Dict[str, Entry] = {
         "A structure on the LUN points beyond the end of the device: the copy is smaller than the "
         "original, or the host does not see its full size.",
         "Compare the sizes of original and copy; rescan the device or copy the LUN again.",
+    ),
+    "device-reserved": Entry(
+        "{device} is reserved by {holder} ({kind})",
+        "Another initiator holds a SCSI reservation, which clusters use for LUNs they work with: "
+        "the LUN is in use. It may well be the original.",
+        "Make sure that this is the clone, and have the holder release its reservation.",
+    ),
+    "device-no-flush": Entry(
+        "{device} cannot be flushed",
+        "What is written may stay in a cache that a power cut empties, and there is no command to "
+        "have it written to the medium. relun does not change such a LUN.",
+        "Turn the write cache off, or use a server that supports flush.",
+    ),
+    "device-changed": Entry(
+        "{device} is another LUN since it was away",
+        "After a reset or a lost connection the same address leads to a LUN with another size, "
+        "serial number or SCSI id.",
+        "Look at the mapping of the LUN on the array.",
+    ),
+    "address-malformed": Entry(
+        "{device} is not an address that relun knows: {form} expected",
+        "Remote LUNs are iscsi://[user@]portal[:port]/iqn/lun, nbd://host[:port]/export or "
+        "nbd+unix:///export?socket=PATH.",
+        "Correct the address; relun inspect iscsi://portal lists what a portal offers.",
+    ),
+    "address-portal": Entry(
+        "{device} names a portal, not a LUN",
+        "A portal has any number of LUNs; this verb wants one.",
+        "relun inspect with the portal's address lists its LUNs.",
+    ),
+    "remote-library": Entry(
+        "{library} cannot be used: {reason}",
+        "Remote LUNs are reached by the system's own libraries for iSCSI and NBD.",
+        "Install the library: on Debian the packages libiscsi7 and libnbd0.",
+    ),
+    "remote-name": Entry(
+        "{initiator} cannot be used as the initiator's name",
+        "iSCSI names begin with iqn., eui. or naa.",
+        "Correct the name (RELUN_ISCSI_INITIATOR, or /etc/iscsi/initiatorname.iscsi).",
+    ),
+    "remote-login": Entry(
+        "{device} does not let relun in: {reason}",
+        "Name or password are wrong or missing, those of the target with mutual CHAP, or this "
+        "initiator may not see the target.",
+        "Check the CHAP secrets, and on the array the initiator's name.",
+    ),
+    "remote-connect": Entry(
+        "{device} cannot be reached: {reason}",
+        "There is no connection to the portal or server, or it went away and did not come back.",
+        "Check address and network; repeat the command when the portal answers again.",
+    ),
+    "remote-lost": Entry(
+        "{device}: the connection was lost while writes were not durable yet: {reason}",
+        "A flush on a new NBD connection need not cover what an old one wrote, so relun stops.",
+        "Repeat the command when the server answers again.",
+    ),
+    "remote-kind": Entry(
+        "{device} is no disk that can be read",
+        "The unit does not tell its capacity: it is a controller, a tape, or without medium.",
+        "Check the number of the LUN; relun inspect with the portal's address lists disks.",
     ),
     "device-lied": Entry(
         "{device} does not hold what was written to it",

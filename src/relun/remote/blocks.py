@@ -70,8 +70,13 @@ class RemoteDevice(Device):
         for start, end in sorted(found for found in ranges if found[0] < found[1]):
             low, high = start // block * block, -(-end // block) * block
             if high > self.size:  # the last block is not whole
-                raise DeviceError("device-bounds", device=self.path, offset=start,
-                                  length=end - start, size=self.size)
+                raise DeviceError(
+                    "device-bounds",
+                    device=self.path,
+                    offset=start,
+                    length=end - start,
+                    size=self.size,
+                )
             if spans and low <= spans[-1][1]:
                 spans[-1] = (spans[-1][0], max(spans[-1][1], high))
             else:

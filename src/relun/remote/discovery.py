@@ -9,7 +9,9 @@ from relun.remote.login import Login
 
 
 def luns_of_portal(
-    shown: str, login: Login, patience: Patience = Patience()  # noqa: B008
+    shown: str,
+    login: Login,
+    patience: Patience = Patience(),  # noqa: B008
 ) -> List[str]:
     """Return the addresses of all LUNs of a portal. Raise DeviceError."""
     portal = _Lun(shown, login, patience)
@@ -46,4 +48,3 @@ def _numbers(address: IscsiAddress, login: Login, patience: Patience) -> List[in
         return numbers
     finally:
         target.logout()
-

@@ -99,7 +99,7 @@ class _Lun:
             self.reconnect(deadline)
 
     def reconnect(self, deadline: float) -> None:
-        """Log in again if the session is gone. Raise DeviceError when it fails till the deadline."""
+        """Log in again if the session is gone. Raise DeviceError when that fails."""
         pause = _PAUSE
         while self._session is None:
             try:
@@ -292,7 +292,7 @@ class IscsiDevice(RemoteDevice):
             command.done = False
 
     def _settled(self) -> bool:
-        """Look at a LUN that was away and write anew what was not flushed; tell whether that held."""
+        """Look at a LUN that was away, write anew what was not flushed; tell whether that held."""
         self._lun.suspect = False
         if self._lun.identify() != self._identity:
             raise DeviceError("device-changed", device=self.path)
@@ -310,7 +310,10 @@ class IscsiDevice(RemoteDevice):
 
 
 def open_iscsi(
-    shown: str, login: Login, writable: bool = False, patience: Patience = Patience()  # noqa: B008
+    shown: str,
+    login: Login,
+    writable: bool = False,
+    patience: Patience = Patience(),  # noqa: B008
 ) -> IscsiDevice:
     """Log in to a LUN. ``shown`` is its address without passwords. Raise DeviceError."""
     lun = _Lun(shown, login, patience)

@@ -237,8 +237,8 @@ class Session:
             raise ConnectionLost(self._error())
         poll = select.poll()
         poll.register(descriptor, wanted)
-        for _descriptor, events in poll.poll(_POLL):
-            pass
+        for _descriptor, ready in poll.poll(_POLL):
+            events = ready
         if self._library.iscsi_service(self._context, events) < 0:
             self._drop()
             raise ConnectionLost(self._error())

@@ -5,7 +5,7 @@ import time
 from ctypes import c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
 from relun.core.errors import DeviceError
-from relun.core.hints import Any, List, Optional, Sequence
+from relun.core.hints import Any, Dict, List, Optional, Sequence
 from relun.remote.address import NbdAddress
 
 _LIBRARY = "libnbd.so.0"  # its functions keep their form
@@ -63,7 +63,7 @@ class Connection:
     def run(self, requests: Sequence[Request]) -> None:
         """Send all requests at once, return when each is done. Raise Disconnected."""
         waiting = list(reversed(requests))
-        running = {}
+        running: Dict[int, Request] = {}
         deadline = time.monotonic() + self._timeout
         while waiting or running:
             while waiting and len(running) < _DEPTH:

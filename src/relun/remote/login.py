@@ -15,7 +15,8 @@ class Login(NamedTuple):
     def __repr__(self) -> str:
         return "Login(user={!r}, target_user={!r}, …)".format(self.user, self.target_user)
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
     def filled(self, other: "Login") -> "Login":
         """Return this login with what it lacks taken from another."""
@@ -30,8 +31,6 @@ def parse_login(text: str) -> Login:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if not equals or key.strip() not in known:  # the line itself may be a password
-            raise ValueError(
-                "line {}: not one of {} = …".format(number, ", ".join(sorted(known)))
-            )
+            raise ValueError("line {}: not one of {} = …".format(number, ", ".join(sorted(known))))
         known[key.strip()] = value.strip()
     return Login(**known)
