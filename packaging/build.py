@@ -194,7 +194,8 @@ def _rpmbuild(top: Path, spec: Path, **defined: str) -> list[Path]:
 
 
 def _sign_packages(paths: list[Path], key: str) -> None:
-    macros = ("-D", f"_gpg_name {key}", "-D", "_gpg_digest_algo sha256")
+    gpg = shutil.which("gpg") or "gpg"  # rpm's own idea of its place is not right everywhere
+    macros = ("-D", f"_gpg_name {key}", "-D", "_gpg_digest_algo sha256", "-D", f"__gpg {gpg}")
     _run("rpmsign", *macros, "--addsign", *map(str, paths))
 
 

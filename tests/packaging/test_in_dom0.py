@@ -65,11 +65,21 @@ def test_drivers_answer_xapi(
         assert "SR_CREATE" in found["capabilities"]
 
 
+def test_plugin_answers_xapi(host: Callable[[str, str], Root]) -> None:
+    made = host("xcpng83", "renamed")
+    asked = xmlrpc.client.dumps(("OpaqueRef:1", {}), "version")
+    said = made.run("env", "PYTHONPATH=/site", "/etc/xapi.d/plugins/relun", asked)
+    (answer,), _method = xmlrpc.client.loads(said)
+    found: Any = answer
+    assert found["Status"] == "Success"
+    assert json.loads(found["Value"])["schema"] == "relun/1"
+
+
 def test_command_resigns_a_lun(root: Install, relun_rpm: Path, tmp_path: Path) -> None:
     made = root("xenserver8")
     made.install(relun_rpm)
-    original = Path(golden.copy("chain", made.path / "tmp", "original.img"))
-    shutil.copy(original, original.with_name("clone.img"))
+    original = Path(golden.copy("single", made.path / "tmp", "original.img"))
+    run("cp", "--sparse=always", original, original.with_name("clone.img"))
     relun = ("env", "-i", "/usr/bin/relun")  # the locale C, as cron has it
     lun = "/tmp/clone.img"
     shown = made.run(*relun, "inspect", lun)
@@ -77,22 +87,19 @@ def test_command_resigns_a_lun(root: Install, relun_rpm: Path, tmp_path: Path) -
     assert "edits" in json.loads(made.run(*relun, "plan", lun, "--json"))["plan"]
     resigned = json.loads(made.run(*relun, "resign", lun, "--drop-snapshots", "--yes", "--json"))
     assert resigned["outcome"]["action"] == "resigned"
-    verified = json.loads(
-        made.run(*relun, "verify", lun, "--against", "/tmp/original.img", "--json", check=False)
-    )
-    assert verified["error"] is None
-    assert verified["exit"] in (0, 4)
+    compared = made.run(*relun, "verify", lun, "--against", "/tmp/original.img", "--json")
+    assert json.loads(compared)["differences"] == []
     conflicts = made.run(*relun, "conflicts", lun, "/tmp/original.img")
     assert "no SR stands twice" in conflicts
     undone = json.loads(made.run(*relun, "undo", lun, "--yes", "--json"))
     assert undone["outcome"]["action"] == "undone"
-    assert original.with_name("clone.img").read_bytes() == original.read_bytes()
+    run("cmp", original.with_name("clone.img"), original)
     made.run(*relun, "resign", lun, "--yes", "--label", "{name} (copy)")
     made.run(*relun, "seal", lun, "--yes")
     again = json.loads(made.run(*relun, "recover", lun, "--json"))
     assert again["outcome"]["action"] == "nothing"
     assert "device-missing" in made.run(*relun, "inspect", "/tmp/absent", check=False)
-    assert "the verb comes first" in made.run(*relun, check=False)
+    assert "usage: relun VERB" in made.run(*relun, check=False)
 
 
 def test_every_module_of_the_command_loads_on_the_oldest_python(
@@ -116,7 +123,7 @@ def _put_sm(made: Root, world: str) -> None:
         if (laid / part).is_dir():
             run("cp", "-rL", "--remove-destination", laid / part, made.path)
     (made.path / "site" / "smfake_host.py").write_text(
-        f"ROOT, FABRIC, XAPI, WORLD = '/', '/fabric.json', '', {world!r}\n"
+        f"ROOT, FABRIC, XAPI, WORLD = '/', '/fabric.json', 'http://localhost', {world!r}\n"
     )
     (made.path / "fabric.json").write_text("{}")
     shutil.rmtree(laid)
