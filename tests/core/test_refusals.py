@@ -220,6 +220,13 @@ FINDINGS: List[Tuple[str, Case]] = [
     ("label-malformed", with_label(lambda raw: raw[:8] + struct.pack("<Q", 2) + raw[16:])),
     ("label-several", label_twice),
     ("mda-bounds", with_label(lambda raw: raw[:112] + struct.pack("<Q", 1 << 40) + raw[120:])),
+    ("mda-bounds", with_label(lambda raw: raw[:104] + struct.pack("<Q", MDA + 256) + raw[112:])),
+    (
+        "mda-bounds",
+        with_label(
+            lambda raw: raw[:120] + struct.pack("<QQ", MDA + 8192, 8192) + bytes(16) + raw[152:]
+        ),
+    ),
     ("mda-malformed", with_header(lambda raw: raw[:4] + b"x" + raw[5:])),
     ("mda-checksum", with_bytes(MDA + 500, b"\1")),
     ("mda-text-bounds", with_header(lambda raw: raw[:40] + struct.pack("<Q", 100) + raw[48:])),

@@ -1,5 +1,6 @@
 """Seal: what nobody points to any more is zeroed, what a header points to stays."""
 
+import os
 import struct
 from typing import Any
 
@@ -17,6 +18,7 @@ from support.clone import (
     NEW_SR,
     TREE,
     Devices,
+    clones,
     codes,
     made,
     rehead,
@@ -115,6 +117,46 @@ def test_pages_of_a_journal_behind_the_extents_only(tmpdir: Any) -> None:
     assert device.get(device.size - 512, 4) == device.get(device.size - 1016, 4) == b"RLNJ"
     rest = b"".join(data for _at, data in device.whole())
     assert rest.count(b"RLNJ") == 2
+
+
+def test_journals_of_earlier_resigns_go_too(tmpdir: Any) -> None:
+    """No pointer tells of them any more; an id of the first original is in them."""
+    pvs = (Pv(size=(65 << 20)),)
+    built, (device,) = made(Sr(TREE, "thrice", pvs=pvs), tmpdir)
+    for number in range(3):
+        resign([device], sr_uuid=builder.make_uuid("run", str(number)))
+    verbs.seal([device])
+    whole = b"".join(data for _at, data in device.whole())
+    assert b"RLNJ" not in whole and built.sr_uuid.encode("ascii") not in whole
+
+
+def test_lun_that_was_grown_since(tmpdir: Any) -> None:
+    """What is new behind the extents is vast, and not all looked through."""
+    pvs = (Pv(size=(65 << 20)),)
+    built, (device,) = made(Sr(TREE, "grown", pvs=pvs), tmpdir)
+    resign([device])
+    resign([device], sr_uuid=builder.make_uuid("run", "second"))
+    os.truncate(built.path, 1 << 40)
+    (grown,) = clones(built)
+    grown.sectors = device.state()
+    before = grown.traffic.bytes_read
+    verbs.seal([grown])
+    assert grown.traffic.bytes_read - before < 1 << 30
+    assert b"RLNJ" not in b"".join(data for _at, data in grown.whole())
+
+
+def test_write_that_was_reported_and_lost(tmpdir: Any) -> None:
+    (device,) = made(RING, tmpdir)[1]
+    resign([device])
+    device.lost_writes = [MDA + 512]
+    with pytest.raises(DeviceError) as caught:
+        verbs.seal([device])
+    assert caught.value.code == "device-lied"
+    device.lost_writes = []
+    assert device.get(GAP, 5) == b"RELUN"  # still known to be unfinished
+    assert any(ring(device))
+    verbs.seal([device])
+    assert not any(ring(device))
 
 
 def test_pointer_to_nowhere_goes(tmpdir: Any) -> None:
