@@ -59,21 +59,32 @@ lint: setup
 	$(call stage,layers)
 	@.venv/bin/lint-imports --no-cache
 
+# Two tiers at a time, the long ones first; each prints in one piece when it is done.
+TIERS := lab crash oracles core core36 dom0 fuzz_regressions properties kills remote cli packaging core313
 test: lint
-	$(call stage,all tests on $$($(PY) -V))
-	@$(PY) -m coverage run -m pytest -q
-	$(call stage,branch coverage of core)
+	@rm -rf .cache/results
+	$(call stage,all tests: two tiers at a time on $$($(PY) -V))
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(addprefix tier-,$(TIERS))
+	$(call stage,done)
+
+tier-%:
+	$(call stage,tests/$*)
+	@$(PY) -m pytest -q tests/$*
+tier-core:
+	$(call stage,tests/core with branch coverage of core)
+	@$(PY) -m coverage run -m pytest -q tests/core
 	@$(PY) -m coverage report
+tier-core36:
 	$(call stage,core on $$(.venv36/bin/python -V))
 	@.venv36/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 6))' \
 	    || echo '*** NOT CPython 3.6, which is what dom0 runs: none was found by make setup ***'
 	@.venv36/bin/python -m pytest -q tests/core tests/packaging/test_sm_plugins.py
+tier-core313:
 	$(call stage,core on Python 3.13)
 	@if [ ! -x .venv313/bin/python ]; then echo '*** no CPython 3.13 found: left out ***'; \
 	elif $(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))'; then \
 	    echo 'done above: all tests ran on it'; \
 	else .venv313/bin/python -m pytest -q tests/core; fi
-	$(call stage,done)
 
 clean:
 	rm -rf .venv .venv36 .venv313 .cache build dist .mypy_cache .pytest_cache .ruff_cache .coverage
