@@ -122,14 +122,15 @@ class Checker:
     def check(self, luns: State) -> list[list[Event]]:
         """Assert what must hold in this state; return the logs of the recover and the undo."""
         before = len(self.counts.failures)
-        phase = self._phase(luns)
+        phase = self.phase(luns)
         self.counts.by_phase[phase] = self.counts.by_phase.get(phase, 0) + 1
         logs = getattr(self, "_check_" + phase)(luns)
         if len(self.counts.failures) > before:
             return []
         return list(logs)
 
-    def _phase(self, luns: State) -> str:
+    def phase(self, luns: State) -> str:
+        """Tell by the label that decides: original, hidden or done."""
         label = self._label(luns)
         if label == self.old_label:
             return _ORIGINAL

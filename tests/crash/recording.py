@@ -4,6 +4,7 @@ So a state of a whole LUN costs a small dictionary, is copied in microseconds, a
 the same bytes when their dictionaries are equal.
 """
 
+import errno
 import mmap
 import os
 from collections.abc import Callable, Sequence
@@ -132,6 +133,8 @@ class MemoryDevice(Device):
         last = -(-(offset + len(data)) // self.block_size) * self.block_size
         if (first, last) != (offset, offset + len(data)):
             whole = bytearray(self._read(first, last - first))  # an I/O of its own
+            if len(whole) != last - first:
+                raise OSError(errno.EIO, "short read")
             whole[offset - first : offset - first + len(data)] = data
             offset, data = first, bytes(whole)
         if self.before:

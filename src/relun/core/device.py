@@ -222,7 +222,7 @@ class BlockDevice(Device):
             take = min(len(view), _DIRECT_BUFFER - skip)
             span = self._round_up(offset + take) - start
             if skip or (offset + take) % self.block_size:
-                self._read_blocks(start, span)
+                self._read_neighbours(start, span)
             self._view[skip : skip + take] = view[:take]
             self._write_blocks(start, span)
             view, offset = view[take:], offset + take
@@ -233,6 +233,11 @@ class BlockDevice(Device):
     def _read_blocks(self, start: int, span: int) -> int:
         self._file.seek(start)
         return self._file.readinto(self._view[:span]) or 0
+
+    def _read_neighbours(self, start: int, span: int) -> None:
+        got = self._read_blocks(start, span)
+        if got != span:  # what is missing would be overwritten with what the buffer held before
+            raise OSError(errno.EIO, "short read: {} of {} bytes".format(got, span))
 
     def _write_blocks(self, start: int, span: int) -> None:
         self._file.seek(start)

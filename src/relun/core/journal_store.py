@@ -29,8 +29,6 @@ class JournalStore:
                 self._write(STASH_AT, pages.pack_stash(batch))
                 self._put(batch[0].number, whole[start : start + len(batch) * pages.PAGE])
             self._write(STASH_AT, bytes(pages.STASH_SIZE))
-        if self.device.read(self.region.offset, len(whole)) != whole:
-            raise DeviceError("device-lied", device=self.device.path, offset=self.region.offset)
 
     def withdraw(self, previous: Optional[Region]) -> None:
         """Put back what lay under the journal, then the pointer that stood there before.
@@ -68,6 +66,8 @@ def forget(device: Device, previous: Optional[Region]) -> None:
 
 
 def write_flushed(device: Device, offset: int, data: bytes) -> None:
-    """Write and flush. Raise DeviceError."""
+    """Write, flush and read back. Raise DeviceError (device-lied: reported, but not stored)."""
     device.write(offset, data)
     device.flush()
+    if device.read(offset, len(data)) != data:
+        raise DeviceError("device-lied", device=device.path, offset=offset)

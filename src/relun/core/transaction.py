@@ -136,7 +136,8 @@ class Transaction:
             self._mark(self.change.switch, direction)
         except DeviceError as error:
             if parse_marker(before) is None and self._still(before):
-                self._withdraw()
+                if direction == RESIGN:  # an undo that did not begin keeps its journal
+                    self._withdraw()
                 raise  # nothing has been changed yet
             raise interrupted(self.switch_device, error) from error
         try:
@@ -156,8 +157,14 @@ class Transaction:
             return False
 
     def _mark(self, number: int, direction: int) -> None:
-        offset = self.change.labels[number].offset
-        write_flushed(self.devices[number], offset, self._marker(number, direction).pack())
+        device, offset = self.devices[number], self.change.labels[number].offset
+        before = device.read(offset, SECTOR)
+        try:
+            write_flushed(device, offset, self._marker(number, direction).pack())
+        except DeviceError as error:
+            if error.code == "device-lied" and device.read(offset, SECTOR) != before:
+                raise DeviceError("taken-over", device=device.path, offset=offset) from error
+            raise
 
     def _apply(self, writes: List[Tuple[int, int, bytes]]) -> None:
         by_device: Dict[int, List[Tuple[int, bytes]]] = {}
