@@ -1,4 +1,4 @@
-"""Fuzzes every target for FUZZ_SECONDS each (30), FUZZ_JOBS (2) at a time; prints what was tried.
+"""Fuzzes every target for FUZZ_SECONDS each (20), FUZZ_JOBS (2) at a time; prints what was tried.
 
 Inputs worth keeping stay in .cache/fuzz and the next run goes on with them. An input that crashes
 a target is kept in fuzz/corpus, where tests/fuzz_regressions runs it from then on.
@@ -68,7 +68,7 @@ def _environment() -> dict[str, str]:
 
 def main() -> int:
     """Run all targets (or those named); return 1 when one of them failed."""
-    seconds = int(os.environ.get("FUZZ_SECONDS", "30"))
+    seconds = int(os.environ.get("FUZZ_SECONDS", "20"))
     chosen = sys.argv[1:] or list(TARGETS)
     # The whole-LUN targets come first: their start takes longest.
     chosen.sort(key=lambda name: -list(TARGETS).index(name))

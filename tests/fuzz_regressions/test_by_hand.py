@@ -206,6 +206,33 @@ def test_mgt_whose_stale_records_never_end() -> None:
     assert_refused(endless, "mgt-short")
 
 
+def mgt_with(second: bytes) -> SparseDevice:
+    """Return a LUN whose first MGT record has another second sector."""
+    lun, built = lun_of(Sr((Vhd("a"),)))
+    [(_pv, start, _size)] = built.lvs["MGT"].runs
+    uuid = built.uuids["a"].encode()
+    lun.write(start + 5 * SECTOR, second.replace(b"{}", uuid).ljust(SECTOR)[:SECTOR])
+    return lun
+
+
+def test_record_without_room() -> None:
+    filler = b"<type>" + b"x" * 600
+    lun = mgt_with(b"<uuid></uuid><deleted></deleted></vdi>" + filler)
+    options = OPTIONS._replace(force_mgt=True)
+    with pytest.raises(Refused) as refusal:
+        verbs.resign([lun], options)
+    assert refusal.value.code == "mgt-room"
+
+
+def test_record_with_an_id_twice() -> None:
+    lun = mgt_with(b"<uuid>{}</uuid><uuid>{}</uuid><snapshot_of>{}</snapshot_of></vdi>")
+    change = planned(lun).change
+    [edit] = [edit for edit in change.edits if b"<uuid>" in edit.old and b"</vdi>" in edit.old]
+    old = edit.old.partition(b"<uuid>")[2][:36]
+    assert edit.old.count(old) == 3
+    assert old not in edit.new
+
+
 def test_label_that_no_marker_could_hold() -> None:
     lun, _ = lun_of(PAIR)
     change_label(lun, 256, os.urandom(256))

@@ -168,6 +168,11 @@ class Life(RuleBasedStateMachine):
         else:
             self.became(self.target, self.clean)
 
+    @precondition(lambda self: not self.crashed and self.past and not self.used)
+    @rule()
+    def undo_again(self) -> None:
+        self.undo()
+
     @precondition(lambda self: not self.crashed)
     @rule()
     def undo(self) -> None:

@@ -363,6 +363,11 @@ ENTRIES: Dict[str, Entry] = {
         "uuids are changed all the same.",
         "Give the VDI a shorter name.",
     ),
+    "mgt-room": Entry(
+        "a record of MGT has no room for its change",
+        "Its sector of 512 bytes is full, and an element that is empty would get a value.",
+        "Let SM rewrite the record (change the VDI's name on the original), then copy it again.",
+    ),
     "mgt-twice": Entry(
         "the VDI {vdi} has two records",
         "SM goes by one of them.",

@@ -9,7 +9,7 @@ hold half an entity; only uuids are replaced, in place.
 import re
 
 from relun.core.errors import FormatError
-from relun.core.hints import Dict, NamedTuple, Optional, Tuple
+from relun.core.hints import Dict, List, NamedTuple, Optional, Tuple
 from relun.core.names import is_uuid
 
 SECTOR = 512
@@ -146,13 +146,19 @@ def _elements(sector: bytes) -> Dict[str, str]:
 
 
 def _set_element(sector: bytes, name: str, value: str) -> bytes:
+    """Set an element; should it stand there several times, each of them, so that no id stays."""
     tag = name.encode("ascii")
     opening, closing = b"<" + tag + b">", b"</" + tag + b">"
-    before, found, rest = sector.partition(opening)
-    _old, closed, after = rest.partition(closing)
-    if not found or not closed:
-        return sector
-    return _repadded(sector, before + opening + value.encode("utf-8") + closing + after)
+    parts: List[bytes] = []
+    rest = sector
+    while True:
+        before, found, inside = rest.partition(opening)
+        _old, closed, after = inside.partition(closing)
+        if not found or not closed:
+            break
+        parts += [before, opening, value.encode("utf-8"), closing]
+        rest = after
+    return _repadded(sector, b"".join(parts) + rest)
 
 
 def _set_name(sector: bytes, name: str) -> Optional[bytes]:

@@ -136,6 +136,9 @@ def _mgt_patches(
     if options.force_mgt:
         gone = gone | dead_records(repository.findings)
     rewrite = MgtRewrite(repository.mgt.content, identity, options)
-    patches = rewrite.patches(gone)
+    try:
+        patches = rewrite.patches(gone)
+    except ValueError as error:
+        raise Refused("mgt-room", device=repository.devices[0].path) from error
     findings += rewrite.findings
     return patches
