@@ -30,7 +30,7 @@ LABEL = "relun"  # also the name of yum's repository while xapi applies it: no b
 DESCRIPTION = "SM drivers, xapi plugin and command that give a cloned LUN an identity of its own"
 PUBLIC_KEY = "RPM-GPG-KEY-relun"
 _NAMESPACE = uuid.UUID("6a0a1f5e-52a5-5c4b-9a0c-0d9f3f1f8c55")
-_PARTS = ("__init__.py", "__main__.py", "core", "dom0", "cli")
+_PARTS = ("__init__.py", "__main__.py", "core", "dom0", "cli", "remote")
 
 
 class BuildError(Exception):

@@ -108,11 +108,18 @@ def test_every_module_of_the_command_loads_on_the_oldest_python(
     made = root("xenserver8")
     made.install(relun_rpm)
     package = made.path / "usr/share/relun/relun"
-    names = [f"relun.cli.{path.stem}" for path in sorted((package / "cli").glob("*.py"))]
+    names = [
+        f"relun.{part}.{path.stem}"
+        for part in ("cli", "core", "remote")
+        for path in sorted((package / part).glob("*.py"))
+    ]
     assert len(names) > 20
     code = "import sys, importlib\nsys.path.insert(0, '/usr/share/relun')\n"
     code += f"for name in {names!r}: importlib.import_module(name)"
     assert made.run("/usr/bin/python3", "-c", code) == ""
+    said = made.run("/usr/bin/relun", "inspect", "iscsi://192.0.2.1/iqn.x/0", check=False)
+    assert "Traceback" not in said  # dom0 has no libiscsi
+    assert "remote-library" in said
 
 
 def _put_sm(made: Root, world: str) -> None:

@@ -17,7 +17,7 @@ def test_files(relun_rpm: Path) -> None:
     found = set(query("-l", relun_rpm).split())
     sources = {
         f"{HOME}/relun/{path.relative_to(ROOT / 'src/relun')}"
-        for part in ("core", "dom0", "cli")
+        for part in ("core", "dom0", "cli", "remote")
         for path in (ROOT / "src" / "relun" / part).rglob("*.py")
     }
     assert sources
@@ -35,6 +35,17 @@ def test_files(relun_rpm: Path) -> None:
         *(f"/usr/libexec/sm/drivers/{driver}" for driver in DRIVERS),
         *(name for name in found if name.startswith("/usr/share/licenses/relun")),
     }
+
+
+def test_what_the_files_import_is_there(relun_rpm: Path) -> None:
+    """Imports that only some command makes would be missed by a mere start."""
+    found = set(query("-l", relun_rpm).split())
+    for name in sorted(found):
+        source = ROOT / "src" / name[len(HOME) + 1 :]
+        if name.startswith(f"{HOME}/relun/") and source.suffix == ".py":
+            for module in re.findall(r"(?m)^\s*(?:from|import) (relun[\w.]*)", source.read_text()):
+                path = f"{HOME}/{module.replace('.', '/')}"
+                assert {path, f"{path}.py"} & found, (name, module)
 
 
 def test_nothing_in_the_package_is_configuration_of_xapi(relun_rpm: Path) -> None:
