@@ -10,6 +10,7 @@ _PACKAGES = {
     "vgimportclone": "lvm2",
     "losetup": "mount",
     "qemu-img": "qemu-utils",
+    "strace": "strace",
     "/usr/bin/python3": "python3-libvhdi",
     "zstd": "zstd",
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def main() -> "NoReturn":
     """Run this process's command line and end the process."""
-    code = execute(sys.argv[1:])
+    code = execute(sys.argv[1:], ends_process=True)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -25,14 +25,18 @@ def main() -> "NoReturn":
     os._exit(code)
 
 
-def execute(argv: "Sequence[str]") -> int:
-    """Run one command line (without the program's name) and return its exit code."""
+def execute(argv: "Sequence[str]", ends_process: bool = False) -> int:
+    """Run one command line (without the program's name) and return its exit code.
+
+    ``ends_process``: nothing comes after it, so signals that it put off need not be let in again.
+    """
     remote = any("://" in word for word in argv)
     if remote:
         from relun.cli.addresses import hide, prepare
 
         argv = hide(argv)
     arguments = parse(argv)
+    arguments.ends_process = ends_process
     try:
         if remote:
             prepare(arguments)

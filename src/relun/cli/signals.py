@@ -14,10 +14,14 @@ _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class PutOff:
-    """While it is entered, SIGINT, SIGTERM and SIGHUP are only noted; calling it tells of one."""
+    """While it is entered, SIGINT, SIGTERM and SIGHUP are only noted; calling it tells of one.
 
-    def __init__(self) -> None:
+    With ``for_good`` they stay so: the process only has to say how it ended.
+    """
+
+    def __init__(self, for_good: bool = False) -> None:
         self.name = ""  # of the last signal that came
+        self._for_good = for_good
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "PutOff":
@@ -27,6 +31,10 @@ class PutOff:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        if not self._for_good:
+            self._restore()
+
+    def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -36,7 +44,7 @@ class PutOff:
 
     def let_through(self, ask: "Callable[[], None]") -> None:
         """Let signals end the program while something is asked; SIGINT is the answer no."""
-        self.__exit__()
+        self._restore()
         try:
             ask()
         except KeyboardInterrupt:

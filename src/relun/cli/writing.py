@@ -19,7 +19,7 @@ def change(arguments: "argparse.Namespace") -> "Exit":
     verb = arguments.verb
     groups = one_group(arguments, asked.ONE_SR_ONLY if verb == "resign" else ())
     output = Output(arguments, len(groups) > 1, json_when_piped=True)
-    put_off = PutOff()
+    put_off = PutOff(for_good=arguments.ends_process)
 
     def act(report: "Report") -> None:
         try:
