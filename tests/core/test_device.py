@@ -339,6 +339,30 @@ def test_block_device_that_does_less_than_asked(loop: str, monkeypatch: Any) -> 
         monkeypatch.undo()
 
 
+def test_neighbours_are_never_written_from_a_short_read(loop: str, monkeypatch: Any) -> None:
+    """Of the block that a small write lies in, what was not read must not be overwritten."""
+    with open_device(loop, writable=True) as device:
+        assert isinstance(device, BlockDevice)
+        before = device.read(0, 8192)
+        monkeypatch.setattr(device, "_read_blocks", lambda start, span: span // 2)
+        with pytest.raises(DeviceError) as caught:
+            device.write(100, b"x" * 7)
+        assert caught.value.code == "device-io"
+        monkeypatch.undo()
+        assert device.read(0, 8192) == before
+
+
+def test_who_a_device_is(loop: str, image: str) -> None:
+    with open_device(loop) as device:
+        node = device.describe()
+        assert node is not None
+        assert node.name == os.path.basename(loop)
+        status = os.stat(loop)
+        assert node.number == "{}:{}".format(os.major(status.st_rdev), os.minor(status.st_rdev))
+    with open_device(image) as file:
+        assert file.describe() is None
+
+
 def test_cache_that_cannot_be_dropped(loop: str, monkeypatch: Any) -> None:
     with open_device(loop) as device:
         monkeypatch.setattr(fcntl, "ioctl", failing(errno.EACCES))

@@ -199,6 +199,26 @@ def test_another_run_takes_over(tmpdir: Any) -> None:
     verbs.recover([device])
 
 
+def test_another_run_takes_over_at_once(tmpdir: Any) -> None:
+    """Its marker is there before the own one is read back."""
+    device = one(tmpdir)
+    flush = device._flush
+
+    def meddle() -> None:
+        marker = parse_marker(device.get(512, SECTOR))
+        if marker:
+            device.put(512, marker._replace(token=b"somebody").pack())
+        flush()
+
+    device._flush = meddle  # type: ignore[method-assign]
+    with pytest.raises(Interrupted) as caught:
+        resign([device])
+    assert caught.value.fields["cause"].code == "taken-over"
+    device._flush = flush  # type: ignore[method-assign]
+    verbs.recover([device])
+    assert verbs.inspect([device]).state == DONE
+
+
 def test_caches_that_cannot_be_dropped_are_no_failure(tmpdir: Any) -> None:
     device = one(tmpdir)
 

@@ -404,6 +404,17 @@ def test_samples_that_must_be_refused(name: str) -> None:
     assert set(codes(refused([sample(name)]).findings)) == {expected}
 
 
+def test_record_without_room_for_its_mark(tmpdir: Any) -> None:
+    """To mark a record as deleted takes a byte that its full sector has not."""
+    snap = make_uuid("full", "vdi/snap").encode("ascii")
+    fields = b"<uuid>" + snap + b"</uuid><is_a_snapshot>1</is_a_snapshot><deleted></deleted>"
+    second = fields + b"<type>" + b"u" * (512 - len(fields) - 19) + b"</type></vdi>"
+    assert len(second) == 512
+    volumes = (Vhd("disk"), Vhd("snap", record=Record("snap", second=second)))
+    error = refused(made(Sr(volumes, "full"), tmpdir)[1], drop_snapshots=True)
+    assert error.code == "mgt-room"
+
+
 def test_cancelled_before_it_is_hidden(tmpdir: Any) -> None:
     devices = one(tmpdir)
     with pytest.raises(Refused) as caught:
