@@ -8,17 +8,26 @@ from relun.core.sysfs import BlockNode
 Range = Tuple[int, int]  # (start, end) in bytes, whole blocks
 
 
-class RemoteDevice(Device):
-    """A LUN that is reached by requests for whole blocks.
+class Wire:
+    """What went over a connection: how often an answer was waited for, and requests sent."""
 
-    ``round_trips`` counts how often something was waited for, ``requests`` what was sent.
-    """
+    def __init__(self) -> None:
+        self.round_trips = self.requests = 0
+
+    def count(self, requests: int) -> None:
+        """Note requests that go out together."""
+        self.round_trips += 1
+        self.requests += requests
+
+
+class RemoteDevice(Device):
+    """A LUN that is reached by requests for whole blocks."""
 
     pipelined = True
 
-    def __init__(self, path: str, size: int, block_size: int, node: BlockNode) -> None:
+    def __init__(self, path: str, size: int, block_size: int, node: BlockNode, wire: Wire) -> None:
         super().__init__(path, size, block_size)
-        self.round_trips = self.requests = 0
+        self.wire = wire
         self._node = node
 
     def describe(self) -> BlockNode:

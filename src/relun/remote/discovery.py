@@ -43,7 +43,7 @@ def _numbers(address: IscsiAddress, login: Login, patience: Patience) -> List[in
             target.address = target.address._replace(lun=number)
             kind = Command(scsi.inquiry_standard(), length=36)
             target.finish([kind], target.attempt)
-            if kind.answer[:1] == b"\0":  # a disk, and it is there
+            if kind.answer[:1] == scsi.DISK:
                 numbers.append(number)
         return numbers
     finally:

@@ -11,7 +11,7 @@ from relun.core.hints import Callable, List, NamedTuple, Optional, Sequence, Tup
 from relun.core.sysfs import BlockNode
 from relun.remote import scsi
 from relun.remote.address import IscsiAddress, parse_iscsi
-from relun.remote.blocks import Range, RemoteDevice, split
+from relun.remote.blocks import Range, RemoteDevice, Wire, split
 from relun.remote.libiscsi import Command, ConnectionLost, Session, is_refused_login
 from relun.remote.login import Login
 
@@ -36,7 +36,8 @@ class _Lun:
         self.address: IscsiAddress = parse_iscsi(shown)
         self.login = login.filled(Login(user=self.address.user))
         self.patience = patience
-        self.round_trips = self.requests = 0
+        self.wire = Wire()
+        self._outage = patience.outage
         self.suspect = False  # it was away: its cache may be empty, the LUN another one
         self.reservations_changed = False
         self._isid = int.from_bytes(_random(3), "big")
@@ -44,7 +45,7 @@ class _Lun:
 
     def connect(self) -> None:
         """Log in, with as much patience as an outage takes when it worked before."""
-        self.round_trips += 2
+        self.wire.round_trips += 2
         self._session = Session(
             self.address.portal, self.address.iqn, self.login, self._isid, self.patience.command
         )
@@ -63,8 +64,7 @@ class _Lun:
 
     def attempt(self, commands: Sequence[Command]) -> List[Command]:
         """Send commands once; return those to send again. Raise DeviceError."""
-        self.round_trips += 1
-        self.requests += len(commands)
+        self.wire.count(len(commands))
         try:
             assert self._session is not None
             self._session.run(self.address.lun, commands)
@@ -86,9 +86,10 @@ class _Lun:
         attempt: "Callable[[Sequence[Command]], List[Command]]",
     ) -> None:
         """Try until all are done. Raise DeviceError when patience ends."""
-        deadline, pause = time.monotonic() + self.patience.outage, _PAUSE
+        deadline, pause = time.monotonic() + self._outage, _PAUSE
         left = list(commands)
         while True:
+            self._reconnect(deadline)
             left = attempt(left)
             if not left:
                 return
@@ -96,9 +97,8 @@ class _Lun:
                 raise self._given_up(left[0])
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            self.reconnect(deadline)
 
-    def reconnect(self, deadline: float) -> None:
+    def _reconnect(self, deadline: float) -> None:
         """Log in again if the session is gone. Raise DeviceError when that fails."""
         pause = _PAUSE
         while self._session is None:
@@ -106,9 +106,12 @@ class _Lun:
                 self.connect()
             except ConnectionLost as error:
                 if time.monotonic() + pause > deadline or is_refused_login(error):
+                    self._outage = 0.0  # what comes after that need not wait as long again
                     raise self.login_error(error) from error
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                self._outage = self.patience.outage
 
     def disconnect(self) -> None:
         """Drop the session."""
@@ -125,13 +128,14 @@ class _Lun:
     def identify(self) -> scsi.Identity:
         """Ask the LUN who it is. Raise DeviceError."""
         commands = [
+            Command(scsi.inquiry_standard(), length=36),
             Command(scsi.inquiry(scsi.SERIAL_PAGE), length=255),
             Command(scsi.inquiry(scsi.IDENTITY_PAGE), length=255),
             Command(scsi.read_capacity(), length=32),
         ]
         self.finish(commands, self.attempt)
-        serial, identity, capacity = commands
-        if len(capacity.answer) < 12:
+        kind, serial, identity, capacity = commands
+        if kind.answer[:1] != scsi.DISK or len(capacity.answer) < 12:
             raise DeviceError("remote-kind", device=self.shown)
         size, block_size = scsi.parse_capacity(capacity.answer)
         return scsi.Identity(
@@ -177,7 +181,7 @@ class _Lun:
         if sense.unknown_command:
             command.done = True
             return False
-        self.suspect = self.suspect or sense.was_reset or sense.capacity_changed
+        self.suspect = self.suspect or sense.doubtful
         self.reservations_changed = self.reservations_changed or sense.reservations_changed
         if sense.transient:
             return True
@@ -186,6 +190,8 @@ class _Lun:
     def _failed(self, command: Command) -> DeviceError:
         if command.sense.key == scsi.DATA_PROTECT:
             return DeviceError("device-readonly", device=self.shown, reason=str(command.sense))
+        if command.sense.no_such_lun:
+            return DeviceError("device-missing", device=self.shown, reason=str(command.sense))
         what = {0x88: "read", 0x8A: "write", 0x35: "flush"}.get(command.cdb[0], "a SCSI command")
         return DeviceError(
             "device-io",
@@ -206,7 +212,7 @@ class IscsiDevice(RemoteDevice):
 
     def __init__(self, lun: _Lun, identity: scsi.Identity, most: int) -> None:
         node = BlockNode("", serial=identity.serial, scsi_id=identity.scsi_id)
-        super().__init__(lun.shown, identity.size, identity.block_size, node)
+        super().__init__(lun.shown, identity.size, identity.block_size, node, lun.wire)
         self._lun = lun
         self._identity = identity
         self._most = most
@@ -272,7 +278,6 @@ class IscsiDevice(RemoteDevice):
     def _run(self, commands: Sequence[Command]) -> None:
         if commands:
             self._lun.finish(commands, self._attempt)
-            self.round_trips, self.requests = self._lun.round_trips, self._lun.requests
 
     def _attempt(self, commands: Sequence[Command]) -> List[Command]:
         """Send commands to a LUN that is known to be the one it was, its cache complete."""

@@ -1,6 +1,7 @@
 """An NBD connection through libnbd: many requests at once."""
 
 import ctypes
+import errno
 import time
 from ctypes import c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
@@ -12,6 +13,7 @@ _LIBRARY = "libnbd.so.0"  # its functions keep their form
 _DEPTH = 64  # requests under way
 _POLL = 1000  # milliseconds
 _MINIMUM, _MAXIMUM = 0, 2  # kinds of block size
+_GONE = (errno.ENOTCONN, errno.ESHUTDOWN, errno.EPIPE, errno.ECONNRESET)
 _MOST = 1 << 20  # bytes a request transfers
 
 
@@ -72,9 +74,11 @@ class Connection:
             finished = self._finished()
             for cookie in finished:
                 request = running.pop(cookie)
-                request.done = True
                 if self._library.nbd_aio_command_completed(self._handle, cookie) < 0:
                     request.error = self._error()
+                    if self._library.nbd_get_errno() in _GONE:
+                        raise Disconnected(request.error)
+                request.done = True
             if finished:
                 deadline = time.monotonic() + self._timeout
             elif running:

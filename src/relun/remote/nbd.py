@@ -11,7 +11,7 @@ from relun.core.errors import DeviceError
 from relun.core.hints import List, Optional, Sequence, Tuple
 from relun.core.sysfs import BlockNode
 from relun.remote.address import NbdAddress, parse_nbd
-from relun.remote.blocks import Range, RemoteDevice, split
+from relun.remote.blocks import Range, RemoteDevice, Wire, split
 from relun.remote.libnbd import Connection, Disconnected, Request
 
 TIMEOUT = 15.0  # seconds without an answer
@@ -24,8 +24,8 @@ class NbdDevice(RemoteDevice):
 
     def __init__(self, shown: str, address: NbdAddress, connection: Connection) -> None:
         size = connection.size // connection.block_size * connection.block_size
-        super().__init__(shown, size, connection.block_size, BlockNode(""))
-        self.round_trips = 3  # of the negotiation
+        super().__init__(shown, size, connection.block_size, BlockNode(""), Wire())
+        self.wire.round_trips = 3  # of the negotiation
         self._address = address
         self._connection: Optional[Connection] = connection
         self._most = connection.most
@@ -71,8 +71,7 @@ class NbdDevice(RemoteDevice):
                 if self._connection is None:
                     self._reconnect()
                 assert self._connection is not None
-                self.round_trips += 1
-                self.requests += len(requests)
+                self.wire.count(len(requests))
                 self._connection.run([request for request in requests if not request.done])
                 break
             except Disconnected as error:

@@ -15,7 +15,8 @@ RESERVATION_CONFLICT, TASK_SET_FULL, TASK_ABORTED = 0x18, 0x28, 0x40
 # Sense keys.
 NOT_READY, ILLEGAL_REQUEST, UNIT_ATTENTION, DATA_PROTECT, ABORTED_COMMAND = 2, 5, 6, 7, 0xB
 
-SUPPORTED_PAGES, SERIAL_PAGE, IDENTITY_PAGE, LIMITS_PAGE = 0x00, 0x80, 0x83, 0xB0
+DISK = b"\0"  # first byte of the standard INQUIRY data: there, and a disk
+SERIAL_PAGE, IDENTITY_PAGE, LIMITS_PAGE = 0x80, 0x83, 0xB0
 TEST_UNIT_READY = bytes(6)
 SYNCHRONIZE_CACHE = bytes([0x35]) + bytes(9)  # all blocks, not done before they are durable
 
@@ -76,9 +77,13 @@ class Sense(NamedTuple):
         return becoming_ready or self.key in (UNIT_ATTENTION, ABORTED_COMMAND)
 
     @property
-    def was_reset(self) -> bool:
-        """A power cycle or reset: the target may have lost what its cache held."""
-        return self.key == UNIT_ATTENTION and self.asc == 0x29
+    def doubtful(self) -> bool:
+        """The target may have lost what its cache held, or offer another LUN than before.
+
+        After a power cycle or reset; another capacity; other inquiry data or LUNs.
+        """
+        changed = (self.asc, self.ascq) in ((0x2A, 0x09), (0x3F, 0x03), (0x3F, 0x0E))
+        return self.key == UNIT_ATTENTION and (self.asc == 0x29 or changed)
 
     @property
     def reservations_changed(self) -> bool:
@@ -86,9 +91,9 @@ class Sense(NamedTuple):
         return self.key == UNIT_ATTENTION and self.asc == 0x2A and self.ascq in (3, 4, 5)
 
     @property
-    def capacity_changed(self) -> bool:
-        """The LUN has another size than before."""
-        return self.key == UNIT_ATTENTION and (self.asc, self.ascq) == (0x2A, 9)
+    def no_such_lun(self) -> bool:
+        """The target has no LUN of this number, for this initiator at least."""
+        return self.key == ILLEGAL_REQUEST and self.asc == 0x25
 
     @property
     def unknown_command(self) -> bool:
