@@ -37,6 +37,7 @@ demo: setup
 
 bench: setup
 	@$(PY) bench/run.py
+	@$(PY) bench/driver.py
 
 # make test has a short run of both.
 fuzz: export FUZZ_SECONDS ?= 300
@@ -60,7 +61,7 @@ lint: setup
 	@.venv/bin/lint-imports --no-cache
 
 # Two tiers at a time, the long ones first; each prints in one piece when it is done.
-TIERS := lab crash oracles core core36 dom0 fuzz_regressions properties kills remote cli packaging core313
+TIERS := lab crash fuzz oracles core core36 dom0 fuzz_regressions properties kills remote cli packaging core313
 test: lint
 	@rm -rf .cache/results
 	$(call stage,all tests: two tiers at a time on $$($(PY) -V))
@@ -70,6 +71,10 @@ test: lint
 tier-%:
 	$(call stage,tests/$*)
 	@$(PY) -m pytest -q tests/$*
+tier-fuzz: export FUZZ_SECONDS ?= 12
+tier-fuzz:
+	$(call stage,fuzzing)
+	@PYTHONPATH=src:tests:fuzz FUZZ_JOBS=1 $(PY) -m hostile.run
 tier-core:
 	$(call stage,tests/core with branch coverage of core)
 	@$(PY) -m coverage run -m pytest -q tests/core

@@ -1,6 +1,6 @@
 """How long dom0's driver takes from xapi's request to its reply, on CPython 3.6 (dom0's Python).
 
-    python bench/dom0.py [rounds]
+    python bench/driver.py [rounds]
 
 The process alone is measured: exec to exit, the reply read. ``sr_get_driver_info`` of the same
 driver is the peer, so that the host's Python and its modules count for both. Exit code 1 when a bar
