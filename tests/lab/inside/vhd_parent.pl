@@ -44,7 +44,7 @@ my $raw = $parent =~ m{/LV-};
 my $uuid = $raw ? "\0" x 16 : substr(get($base, 0, 512), 68, 16);
 my $name = mapper_name($parent);
 my %text = (
-    'MACX' => "file://./$name",
+    'MacX' => "file://./$name",
     'W2ku' => join('', map { "$_\0" } split //, ".\\$name"),
     'W2ru' => join('', map { "$_\0" } split //, ".\\$name"),
 );
