@@ -421,6 +421,18 @@ def test_missing_scsi_id(site: Site) -> None:
     assert [set(left) for left in site.traces()] in ([], [{"devices"}])
 
 
+def test_map_that_cannot_be_made(one_site: Site) -> None:
+    """A multipath map that does not come: nothing written, no session left, for both types."""
+    one_site.multipathing()
+    one_site.fault("no-map")
+    for kind in TYPES:
+        lun = one_site.lun("single")
+        description = create(one_site, lun.config, kind)
+        assert description[0] == "SR_BACKEND_FAILURE_202"
+        assert unchanged(lun)
+        assert [set(left) for left in one_site.traces()] in ([], [{"devices"}])
+
+
 def test_wrong_chap_and_target(one_site: Site) -> None:
     """Wrong CHAP and a target that is away: SM's own codes, nothing written, nothing left."""
     one_site.multipathing()

@@ -11,8 +11,8 @@ from relun.core.errors import RelunError
 from relun.core.hints import Any, Dict, List, Sequence
 from relun.dom0 import config, faults, lun, pool, sm_world
 from relun.dom0.faults import Fault
+from relun.dom0.version import version
 
-VERSION = "1.0"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -96,8 +96,11 @@ class Resigner:
         if users:
             raise Fault(16, "the LUN is in use by SR {}".format(", ".join(users)), "SRInUse")
         # Maps are not counted: detaching would take away one that somebody uses.
-        if self.mpath == "true" and self.SCSIid in self.world.multipath_maps():
+        if self.mpath == "true" and self._mapped():
             raise Fault(16, "the LUN has a multipath map already", "SRInUse")
+
+    def _mapped(self) -> bool:
+        return self.SCSIid in self.world.multipath_maps()
 
     def _show(self, path: str) -> List[str]:
         """Let udev and LVM see the new PV; return what went wrong."""
@@ -150,7 +153,7 @@ class IscsiResigner(Resigner):
         Where the attach broke off before there was a map, SM's way to remove it would wait for
         long, fail, and leave session and count.
         """
-        if not self._attached and self.SCSIid not in self.world.multipath_maps():
+        if not (self._attached or self._mapped()):
             self.iscsi.mpathmodule = self.world.without_multipath()
         self.iscsi.detach(sr_uuid)
 
@@ -185,7 +188,7 @@ class HbaResigner(Resigner):
 
     def detach_lun(self, sr_uuid: str) -> None:
         """Remove the map; the LUN itself stays, as it was."""
-        if self.mpath == "true":
+        if self.mpath == "true" and (self._attached or self._mapped()):
             self.mpathmodule.reset(self.SCSIid, explicit_unmap=True)
             self.world.util.remove_mpathcount_field(
                 self.session, self.host_ref, self.sr_ref, self.SCSIid
@@ -235,7 +238,7 @@ def driver_info(made: Any) -> Dict[str, Any]:
         "that the LUN can be attached as {}.".format(made.attached_as()),
         "vendor": "relun",
         "copyright": "Apache License 2.0",
-        "driver_version": VERSION,
+        "driver_version": version(),
         "required_api_version": "1.0",
         "capabilities": ["SR_CREATE"],
         "configuration": [list(pair) for pair in host["configuration"]]

@@ -14,7 +14,7 @@ from relun.core.hints import Any, Callable, Dict, List, Sequence
 from relun.core.options import Options
 from relun.core.repository import IN_PROGRESS
 from relun.dom0 import answers, lun, luns, sm_world, words
-from relun.dom0.driver import VERSION
+from relun.dom0.version import version as own_version
 
 Asked = Dict[str, Any]
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -120,7 +120,7 @@ def version(_session: Any, asked: Asked) -> Dict[str, Any]:
     return {
         "schema": answers.SCHEMA,
         "verb": "version",
-        "version": VERSION,
+        "version": own_version(),
         "functions": sorted(_VERBS),
     }
 
