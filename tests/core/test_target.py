@@ -32,6 +32,17 @@ def test_serial_or_scsi_id(tmpdir: Any) -> None:
         assert caught.value.fields["serial"] == "6001"
 
 
+@pytest.mark.parametrize("naa", ["600a098038303053", "600a098038303053743f4a4c4d4e4f50"])
+def test_naa_name_in_every_spelling(tmpdir: Any, naa: str) -> None:
+    (device,) = made(Sr(TREE, "naa"), tmpdir)[1]
+    described(device, BlockNode("sda", scsi_id="3" + naa))
+    for spelled in (naa, "3" + naa, "naa." + naa, naa.upper()):
+        expect_serial(device, spelled)
+    for wrong in ("4" + naa, "33" + naa, naa[1:]):
+        with pytest.raises(Refused):
+            expect_serial(device, wrong)
+
+
 def test_file_has_no_serial(tmpdir: Any) -> None:
     (device,) = made(Sr(TREE, "file"), tmpdir)[1]
     for wrong in ("", "6001"):

@@ -14,9 +14,13 @@ from relun.core.sysfs import BlockNode
 
 
 def expect_serial(device: Device, expected: str) -> None:
-    """Raise Refused (serial-differs) unless ``expected`` is the device's serial or SCSI id."""
+    """Raise Refused (serial-differs) unless ``expected`` is the device's serial or SCSI id.
+
+    An NAA name is taken as arrays print it (600a…), as sysfs has it (naa.600a…), and as multipath
+    and SM have it (3600a…).
+    """
     node = device.describe() or BlockNode(device.path)
-    if not expected or expected not in (node.serial, node.scsi_id):
+    if not expected or _plain(expected) not in (_plain(node.serial), _plain(node.scsi_id)):
         raise Refused(
             "serial-differs",
             device=device.path,
@@ -42,6 +46,14 @@ def expect_original(clone: Repository, original: Repository) -> None:
             device=clone.devices[0].path,
             original=original.devices[0].path,
         )
+
+
+def _plain(identifier: str) -> str:
+    """Return an identifier without what tells only its kind: naa., or the 3 before an NAA name."""
+    plain = identifier.strip().lower()
+    if plain.startswith("naa."):
+        return plain[len("naa.") :]
+    return plain[1:] if len(plain) in (17, 33) and plain.startswith("3") else plain
 
 
 def _pv_uuids(repository: Repository) -> Sequence[str]:
