@@ -96,12 +96,14 @@ class Tgt(Server):
         self.port = free_port()
         self._control = str(self.port % 32000)  # tgtd takes 15 bits
         self._count = 0
+        self._users: set[str] = set()  # they outlive their targets; each has one password
         portal = f"portal={HOST}:{self.port}"
         super().__init__("tgtd", "-f", "-C", self._control, "--iscsi", portal, ready=self._is_ready)
 
     def stop(self) -> None:
         """Kill it and remove what it leaves."""
         super().stop()
+        self._users.clear()
         for suffix in ("", ".lock"):
             Path(f"/var/run/tgtd/socket.{self._control}{suffix}").unlink(missing_ok=True)
 
@@ -119,7 +121,9 @@ class Tgt(Server):
         for prefix, outgoing in (("", ()), ("target_", ("--outgoing",))):
             if prefix + "user" in chap:
                 user, password = chap[prefix + "user"], chap[prefix + "password"]
-                self._account("new", "--user", user, "--password", password)
+                if user not in self._users:
+                    self._account("new", "--user", user, "--password", password)
+                    self._users.add(user)
                 self.admin("account", "bind", number, "--user", user, *outgoing)
         return number
 
@@ -164,7 +168,13 @@ class Tgt(Server):
         return done.returncode == 0 and answers(self.port)
 
 
-class Nbdkit(Server):
+class NbdServer(Server):
+    """A server of one export."""
+
+    address: str
+
+
+class Nbdkit(NbdServer):
     """nbdkit over TCP with a plugin and its options."""
 
     def __init__(self, *options: str) -> None:
@@ -175,7 +185,7 @@ class Nbdkit(Server):
         super().__init__("nbdkit", *where, *options, ready=lambda: answers(self.port))
 
 
-class QemuNbd(Server):
+class QemuNbd(NbdServer):
     """qemu-nbd at a Unix socket, with an export called ``lun``."""
 
     def __init__(self, file: str | Path, *options: str) -> None:

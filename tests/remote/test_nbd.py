@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from relun.core.options import Options
 from relun.remote import nbd
 from relun.remote.nbd import open_nbd
 from remote.proxy import Proxy
-from remote.servers import HOST, Nbdkit, QemuNbd
+from remote.servers import HOST, Nbdkit, NbdServer, QemuNbd
 
 NEW_SR = "11111111-2222-4333-8444-555555555555"
 MIB = 1 << 20
@@ -25,7 +25,7 @@ def address(request: pytest.FixtureRequest, sr_file: Path) -> Iterator[str]:
     """A LUN behind each server, once with blocks of 4 KiB."""
     blocks = ("--filter=blocksize-policy", "file", str(sr_file), "blocksize-minimum=4096",
               "blocksize-error-policy=error", "blocksize-preferred=4096")  # fmt: skip
-    servers = {
+    servers: dict[str, Callable[[], NbdServer]] = {
         "nbdkit": lambda: Nbdkit("file", str(sr_file)),
         "nbdkit-4096": lambda: Nbdkit(*blocks),
         "qemu-nbd": lambda: QemuNbd(sr_file),
@@ -89,9 +89,11 @@ def test_errors_of_the_server(sr_file: Path) -> None:
     """They come with the address and the server's reason."""
     options = ("--filter=error", "file", str(sr_file))
     errors = ("error-pwrite-rate=100%", "error-pwrite=ENOSPC")
-    with Nbdkit(*options, *errors) as server, open_nbd(server.address, writable=True) as device:
+    with Nbdkit(*options, *errors) as server:
+        device = open_nbd(server.address, writable=True)
         with pytest.raises(DeviceError) as caught:
             device.write(512, b"x")
+        device.close()
     assert caught.value.code == "device-io"
     assert caught.value.fields["device"] == server.address
     assert "No space left" in caught.value.fields["reason"]

@@ -25,6 +25,7 @@ _READING = ("inspect", "plan", "conflicts")  # verbs that take all LUNs of a por
 
 _typed: "dict[str, Login]" = {}  # by address as it may be shown
 _from_file: "list[Login]" = []
+_unreachable: "dict[str, DeviceError]" = {}  # portals
 
 
 def hide(words: "Sequence[str]") -> "list[str]":
@@ -46,6 +47,8 @@ def prepare(arguments: "argparse.Namespace") -> None:
 
 def open_address(shown: str, writable: bool) -> "Device":
     """Open a remote LUN. Raise DeviceError."""
+    if shown in _unreachable:
+        raise _unreachable[shown]
     from relun.remote.opening import open_remote
 
     return open_remote(shown, _login(shown), writable)
@@ -74,8 +77,9 @@ def _luns(target: str) -> "list[str]":
 
     try:
         found = luns_of_portal(target, _login(target)) or [target]
-    except DeviceError:
-        return [target]  # opening it will say why
+    except DeviceError as error:
+        _unreachable[target] = error  # told when its turn comes
+        return [target]
     _typed.update(dict.fromkeys(found, _typed[target]))
     return found
 

@@ -115,7 +115,7 @@ def _bug(report: Report, error: "Exception") -> RelunError:
     try:
         from relun.core.repository import IN_PROGRESS, load
 
-        in_progress = load(report.devices).state == IN_PROGRESS
+        in_progress = bool(report.devices) and load(report.devices).state == IN_PROGRESS
     except Exception:
         in_progress = True  # not known: the more careful answer
     return Interrupted("internal", **fields) if in_progress else Refused("internal", **fields)

@@ -219,6 +219,9 @@ class IscsiDevice(RemoteDevice):
         self._volatile: List[List[Tuple[int, bytes]]] = []  # written since the last flush
         self._writable = False
 
+    def __enter__(self) -> "IscsiDevice":
+        return self
+
     def prepare_writes(self) -> None:
         """Make sure that the LUN may be written to and flushed. Raise DeviceError."""
         self._writable = True

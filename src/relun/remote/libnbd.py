@@ -75,9 +75,10 @@ class Connection:
             for cookie in finished:
                 request = running.pop(cookie)
                 if self._library.nbd_aio_command_completed(self._handle, cookie) < 0:
-                    request.error = self._error()
+                    error = self._error()
                     if self._library.nbd_get_errno() in _GONE:
-                        raise Disconnected(request.error)
+                        raise Disconnected(error)
+                    request.error = error
                 request.done = True
             if finished:
                 deadline = time.monotonic() + self._timeout
