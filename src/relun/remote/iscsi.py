@@ -78,7 +78,7 @@ class _Lun:
         """Return the answer to a command that only asks; empty when the LUN does not know it."""
         command = Command(cdb, length=length)
         self.finish([command], self.attempt)
-        return b"" if command.sense.unknown_command else command.answer
+        return command.answer
 
     def finish(
         self,
@@ -86,7 +86,7 @@ class _Lun:
         attempt: "Callable[[Sequence[Command]], List[Command]]",
     ) -> None:
         """Try until all are done. Raise DeviceError when patience ends."""
-        deadline, pause = time.monotonic() + self._outage, _PAUSE
+        deadline, pause = time.monotonic() + self._outage, 0.0  # a unit attention needs none
         left = list(commands)
         while True:
             self._reconnect(deadline)
@@ -96,7 +96,7 @@ class _Lun:
             if time.monotonic() > deadline:
                 raise self._given_up(left[0])
             time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(max(_PAUSE, 2 * pause), _LONGEST_PAUSE)
 
     def _reconnect(self, deadline: float) -> None:
         """Log in again if the session is gone. Raise DeviceError when that fails."""
@@ -125,34 +125,34 @@ class _Lun:
             self._session.logout()
             self.disconnect()
 
-    def identify(self) -> scsi.Identity:
-        """Ask the LUN who it is. Raise DeviceError."""
+    def identify(self, *more: Command) -> scsi.Identity:
+        """Ask the LUN who it is, and more in the same round trip. Raise DeviceError."""
         commands = [
             Command(scsi.inquiry_standard(), length=36),
             Command(scsi.inquiry(scsi.SERIAL_PAGE), length=255),
             Command(scsi.inquiry(scsi.IDENTITY_PAGE), length=255),
             Command(scsi.read_capacity(), length=32),
         ]
-        self.finish(commands, self.attempt)
+        self.finish([*commands, *more], self.attempt)
         kind, serial, identity, capacity = commands
         if kind.answer[:1] != scsi.DISK or len(capacity.answer) < 12:
             raise DeviceError("remote-kind", device=self.shown)
         size, block_size = scsi.parse_capacity(capacity.answer)
         return scsi.Identity(
-            "" if serial.sense.key else scsi.parse_serial(serial.answer),
-            "" if identity.sense.key else scsi.parse_scsi_id(identity.answer),
+            scsi.parse_serial(serial.answer),
+            scsi.parse_scsi_id(identity.answer),
             size,
             block_size,
         )
 
     def reservation(self) -> Optional[scsi.Reservation]:
         """Return the persistent reservation on the LUN with its holder, None without one."""
-        answer = self.ask(scsi.reserve_in(scsi.READ_RESERVATION), 4096)
-        found = scsi.parse_reservation(answer) if len(answer) >= 8 else None
+        found = scsi.parse_reservation(self.ask(scsi.reserve_in(scsi.READ_RESERVATION), 4096))
         if found is None:
             return None
-        full = self.ask(scsi.reserve_in(scsi.READ_FULL_STATUS), 4096)
-        return (scsi.parse_full_status(full) if len(full) >= 8 else None) or found
+        return (
+            scsi.parse_full_status(self.ask(scsi.reserve_in(scsi.READ_FULL_STATUS), 4096)) or found
+        )
 
     def reserved(self) -> DeviceError:
         """Return the error for a LUN that somebody else has reserved."""
@@ -222,11 +222,12 @@ class IscsiDevice(RemoteDevice):
     def __enter__(self) -> "IscsiDevice":
         return self
 
-    def prepare_writes(self) -> None:
-        """Make sure that the LUN may be written to and flushed. Raise DeviceError."""
+    def prepare_writes(self, reserved: bool, protected: bool) -> None:
+        """Make sure that the LUN may be written to. Raise DeviceError."""
         self._writable = True
-        self._expect_unreserved()
-        if scsi.parse_write_protected(self._lun.ask(scsi.mode_sense(scsi.ALL_PAGES))):
+        if reserved:
+            raise self._lun.reserved()
+        if protected:
             reason = "the array says so"
             raise DeviceError("device-readonly", device=self.path, reason=reason)
 
@@ -331,12 +332,18 @@ def open_iscsi(
     try:
         lun.finish([Command(scsi.TEST_UNIT_READY)], lun.attempt)  # takes the unit attentions
         lun.suspect = lun.reservations_changed = False
-        identity = lun.identify()
-        limit = scsi.parse_limits(lun.ask(scsi.inquiry(scsi.LIMITS_PAGE)))
+        limits = Command(scsi.inquiry(scsi.LIMITS_PAGE), length=255)
+        reserved = Command(scsi.reserve_in(scsi.READ_RESERVATION), length=4096)
+        modes = Command(scsi.mode_sense(scsi.ALL_PAGES), length=255)
+        identity = lun.identify(limits, *((reserved, modes) if writable else ()))
+        limit = scsi.parse_limits(limits.answer)
         most = min(_MOST, limit * identity.block_size) if limit else _MOST
         device = IscsiDevice(lun, identity, most)
         if writable:
-            device.prepare_writes()
+            device.prepare_writes(
+                scsi.parse_reservation(reserved.answer) is not None,
+                scsi.parse_write_protected(modes.answer),
+            )
     except BaseException:
         lun.logout()
         raise

@@ -86,8 +86,8 @@ class Command:
 
     @property
     def answer(self) -> bytes:
-        """What was received; shorter than ``length`` when the target had less to say."""
-        return bytes(self.received[: self.length])
+        """What was received; empty when the command failed."""
+        return bytes(self.received[: self.length]) if self.status == scsi.GOOD else b""
 
 
 class Session:

@@ -225,7 +225,7 @@ def parse_luns(data: bytes) -> List[int]:
 
 def parse_reservation(data: bytes) -> Optional[Reservation]:
     """Return the reservation of a READ RESERVATION answer, None when there is none."""
-    if int.from_bytes(data[4:8], "big") < 16:
+    if len(data) < 22 or int.from_bytes(data[4:8], "big") < 16:
         return None
     key = int.from_bytes(data[8:16], "big")
     return Reservation(key, _kind(data[21] & 0xF), "key {:#018x}".format(key))
