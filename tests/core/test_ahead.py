@@ -5,6 +5,7 @@ from typing import Any, List, Sequence, Tuple
 import pytest
 
 from relun.core import verbs
+from relun.core.errors import Refused
 from relun.core.repository import load
 from support import golden
 from support.builder import Cbt, Journal, Pv, Qcow2, Raw, Sr, Vhd, fleet
@@ -45,7 +46,7 @@ def test_same_as_near(name: str) -> None:
     assert load([far])._replace(luns=()) == load([near])._replace(luns=())
     try:
         resign([near])
-    except verbs.Refused:
+    except Refused:
         return
     resign([far])
     # But for the run's token, which is in neither.
@@ -97,3 +98,16 @@ def test_waits_do_not_grow_with_the_number_of_disks(tmpdir: Any) -> None:
         resign([far])
         waits.append(far.waits)
     assert waits[1] <= waits[0] + 4
+
+
+def test_verify_reads_ahead(tmpdir: Any) -> None:
+    """The ids of all volumes come in one round."""
+    built, (original,) = made(Sr(fleet(20)), tmpdir)
+    far = Distant(built.paths[0])
+    resign([far])
+    loading = Distant(built.paths[0])
+    load([loading])
+    far.waits = 0
+    assert verbs.verify([far], [original]) == ()
+    chunks = sum(-(-(end - start) // (1 << 20)) for start, end in far.data_ranges(0, far.size))
+    assert far.waits <= loading.waits + chunks + 20

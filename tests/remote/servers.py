@@ -15,7 +15,7 @@ from typing import Any, Self
 import pytest
 
 IQN = "iqn.2024-01.lab:"
-HOST = "127.0.0.1"
+HOST, SECOND_HOST = "127.0.0.1", "127.0.0.2"  # the second one for redirections
 _SECONDS = 10.0
 
 
@@ -97,7 +97,7 @@ class Tgt(Server):
         self._control = str(self.port % 32000)  # tgtd takes 15 bits
         self._count = 0
         self._users: set[str] = set()  # they outlive their targets; each has one password
-        portal = f"portal={HOST}:{self.port}"
+        portal = f"portal={HOST}:{self.port},portal={SECOND_HOST}:{self.port}"
         super().__init__("tgtd", "-f", "-C", self._control, "--iscsi", portal, ready=self._is_ready)
 
     def stop(self) -> None:

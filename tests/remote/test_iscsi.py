@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,10 @@ from relun.core.options import Options
 from relun.core.target import expect_serial
 from relun.remote import iscsi, scsi
 from relun.remote.discovery import luns_of_portal
-from relun.remote.libiscsi import Command, Session
+from relun.remote.libiscsi import Command, Redirected, Session
 from relun.remote.login import Login
 from remote.conftest import OTHERS, OURS, QUICK, Exported
-from remote.servers import HOST, IQN, Tgt
+from remote.servers import HOST, IQN, SECOND_HOST, Tgt
 
 NEW_SR = "11111111-2222-4333-8444-555555555555"
 MIB = 1 << 20
@@ -187,6 +187,120 @@ def test_reservation_while_at_work(lun: Exported, somebody: Session) -> None:
         with pytest.raises(DeviceError, match="device-reserved"):
             device.read(0, 1)
         run(somebody, reserve_out(2, kind=3, key=7))
+
+
+def test_redirection(lun: Exported) -> None:
+    """A portal that sends the initiator to another one is followed."""
+    where = {"Address": SECOND_HOST, "Port": str(lun.tgt.port), "Reason": "Temporary"}
+    with Tgt() as front:
+        target = front.target(lun.name)
+        for name, value in where.items():
+            front.admin("target", "update", target, "--name", "Redirect" + name, "--value", value)
+        address = front.address(lun.name)
+        with iscsi.open_iscsi(address, OURS, True, QUICK) as device:
+            assert device.path == address
+            assert device.read(0, 4096) == lun.file.read_bytes()[:4096]
+
+
+def test_redirection_in_a_circle(lun: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends."""
+
+    def session(portal: str, *_more: object) -> Session:
+        raise Redirected(portal)
+
+    monkeypatch.setattr(iscsi, "Session", session)
+    error = refusal(lun)
+    assert error.code == "remote-connect"
+    assert "from portal to portal" in error.fields["reason"]
+
+
+Answer = tuple[int, scsi.Sense]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[Answer]]:
+    """What the LUN answers to the next commands, by operation code, in place of doing them."""
+    planned: dict[int, list[Answer]] = {}
+    really = Session.run
+
+    def run(session: Session, number: int, commands: Sequence[Command]) -> None:
+        left = []
+        for command in commands:
+            if planned.get(command.cdb[0]):
+                command.status, command.sense = planned[command.cdb[0]].pop(0)
+                command.done = True
+            else:
+                left.append(command)
+        really(session, number, left)
+
+    monkeypatch.setattr(Session, "run", run)
+    return planned
+
+
+READ, WRITE, FLUSH = 0x88, 0x8A, 0x35
+CHECK = scsi.CHECK_CONDITION
+
+
+def test_conditions_that_pass(lun: Exported, answers: dict[int, list[Answer]]) -> None:
+    """Busy, a full queue, not ready yet, attentions: the command is sent again."""
+    passing = [
+        (scsi.BUSY, scsi.Sense()),
+        (scsi.TASK_SET_FULL, scsi.Sense()),
+        (scsi.TASK_ABORTED, scsi.Sense()),
+        (CHECK, scsi.Sense(2, 4, 1)),
+        (CHECK, scsi.Sense(6, 0x3F, 0x0E)),
+        (CHECK, scsi.Sense(0xB, 0, 0)),
+    ]
+    with lun.open() as device:
+        for operation in (WRITE, FLUSH, READ):
+            answers[operation] = list(passing)
+        device.write(0, b"x" * 512)
+        device.flush()
+        assert device.read(0, 512) == b"x" * 512
+    assert not any(answers.values())
+    assert lun.file.read_bytes()[:512] == b"x" * 512
+
+
+def test_conditions_that_stay(lun: Exported, answers: dict[int, list[Answer]]) -> None:
+    """They become errors that say what it was."""
+    with lun.open() as device:
+        for sense, code, words in (
+            (scsi.Sense(3, 0x0C, 0), "device-io", "write error"),
+            (scsi.Sense(7, 0x27, 0), "device-readonly", "write-protected"),
+            (scsi.Sense(7, 0x27, 7), "device-readonly", "no space left"),
+            (scsi.Sense(5, 0x25, 0), "device-missing", "no LUN of this number"),
+        ):
+            answers[WRITE] = [(CHECK, sense)]
+            with pytest.raises(DeviceError) as caught:
+                device.write(0, bytes(512))
+            assert caught.value.code == code
+            assert words in caught.value.fields["reason"]
+        answers[WRITE] = [(scsi.RESERVATION_CONFLICT, scsi.Sense())]
+        with pytest.raises(DeviceError) as caught:
+            device.write(0, bytes(512))
+        assert caught.value.code == "device-reserved"
+        assert caught.value.fields["kind"] == "a SCSI-2 reservation"
+        answers[WRITE] = [(scsi.BUSY, scsi.Sense())] * 1000
+        with pytest.raises(DeviceError, match="device-io"):
+            device.write(0, bytes(512))
+    answers.clear()
+
+
+def test_flush_that_the_target_does_not_know(
+    lun: Exported, answers: dict[int, list[Answer]]
+) -> None:
+    """Without a write cache it is none that is needed; with one, the LUN is not to be changed."""
+    unknown = (CHECK, scsi.Sense(5, 0x20, 0))
+    with lun.open() as device:
+        answers[FLUSH] = [unknown]
+        with pytest.raises(DeviceError, match="device-no-flush"):
+            device.flush()
+    caching = "mode_page=8:0:18:0x10:0:0xff:0xff:0:0:0xff:0xff:0xff:0xff:0x80:0x14:0:0:0:0:0:0"
+    name, _equals, value = caching.partition("=")
+    lun.tgt.admin("logicalunit", "update", lun.target, "--lun", "1", "--params", f"{name}={value}")
+    with lun.open() as device:
+        answers[FLUSH] = [unknown]
+        device.flush()
 
 
 def test_read_only(lun: Exported) -> None:

@@ -90,6 +90,8 @@ def _metadata(clone: Repository) -> Iterator[Tuple[str, int, bytes]]:
             if area.text:
                 yield lun.device.path, area.header.start, area.header.raw + area.text
     reader = clone.reader()
+    if any(device.pipelined for device in clone.devices):
+        reader.read_ahead((v.lv, at, n) for v in clone.volumes for at, n in identity_ranges(v))
     for volume in clone.volumes:
         for offset, length in identity_ranges(volume):
             try:

@@ -12,13 +12,20 @@ from relun.core.sysfs import BlockNode
 from relun.remote import scsi
 from relun.remote.address import IscsiAddress, parse_iscsi
 from relun.remote.blocks import Range, RemoteDevice, Wire, split
-from relun.remote.libiscsi import Command, ConnectionLost, Session, is_refused_login
+from relun.remote.libiscsi import (
+    Command,
+    ConnectionLost,
+    Redirected,
+    Session,
+    is_refused_login,
+)
 from relun.remote.login import Login
 
 _MOST = 1 << 20  # bytes a command transfers unless the LUN says less
 _KEPT = 256 << 20  # bytes written since the last flush that are kept for a reset
 _PAUSE = 0.05  # seconds before a command is sent again, doubled up to _LONGEST_PAUSE
 _LONGEST_PAUSE = 1.0
+_REDIRECTIONS = 4
 
 
 class Patience(NamedTuple):
@@ -45,10 +52,18 @@ class _Lun:
 
     def connect(self) -> None:
         """Log in, with as much patience as an outage takes when it worked before."""
-        self.wire.round_trips += 2
-        self._session = Session(
-            self.address.portal, self.address.iqn, self.login, self._isid, self.patience.command
-        )
+        portal = self.address.portal
+        for _redirection in range(_REDIRECTIONS):
+            self.wire.round_trips += 2
+            try:
+                self._session = Session(
+                    portal, self.address.iqn, self.login, self._isid, self.patience.command
+                )
+            except Redirected as answer:  # arrays spread their load like this
+                portal = str(answer)
+            else:
+                return
+        raise ConnectionLost("sent from portal to portal, last to " + portal)
 
     def connect_first(self) -> None:
         """Log in for the first time. Raise DeviceError at once when that fails."""

@@ -18,6 +18,7 @@ _LIBRARIES = tuple("libiscsi.so.{}".format(number) for number in (7, 8, 9, 10, 1
 _DISCOVERY, _NORMAL = 1, 2  # session types
 _NO_DIRECTION, _READ, _WRITE = 0, 1, 2
 _AUTHENTICATION = ("0x201", "0x202", "(513)", "(514)", "Authorization", "uthentication")
+_REDIRECT = 0x101  # libiscsi's status for a login that was sent elsewhere
 _POLL = 1000  # milliseconds; libiscsi looks at its timeouts whenever it is served
 _DEPTH = 128  # commands under way; the target's own window may be smaller
 
@@ -67,6 +68,10 @@ _Target._fields_ = [("next", POINTER(_Target)), ("name", c_char_p), ("portals", 
 
 class ConnectionLost(Exception):  # noqa: N818
     """The session is gone: commands without a status may or may not have been done."""
+
+
+class Redirected(Exception):  # noqa: N818
+    """The target is to be reached at another portal, which is the argument."""
 
 
 class Command:
@@ -225,6 +230,9 @@ class Session:
             self._serve()
             if time.monotonic() > deadline:
                 raise ConnectionLost("no answer to {} within {} s".format(what, self._timeout))
+        if self._event[0] == _REDIRECT:
+            portal = self._library.iscsi_get_target_address(self._context) or b""
+            raise Redirected(portal.decode("ascii", "replace").partition(",")[0])
         if self._event[0] != 0:
             raise ConnectionLost(self._error())
 
@@ -303,6 +311,7 @@ def _declared(library: Any) -> Any:
     context = c_void_p
     library.iscsi_create_context.restype = c_void_p
     library.iscsi_get_error.restype = c_char_p
+    library.iscsi_get_target_address.restype = c_char_p
     library.scsi_create_task.restype = c_void_p
     library.scsi_create_task.argtypes = [c_int, c_void_p, c_int, c_int]
     library.scsi_task_add_data_in_buffer.argtypes = [c_void_p, c_int, c_void_p]
@@ -326,7 +335,7 @@ def _declared(library: Any) -> Any:
     library.iscsi_set_initiator_username_pwd.argtypes = [context, c_char_p, c_char_p]
     library.iscsi_set_target_username_pwd.argtypes = [context, c_char_p, c_char_p]
     library.iscsi_service.argtypes = [context, c_int]
-    for name in ("get_error", "get_fd", "which_events", "destroy_context"):
+    for name in ("get_error", "get_target_address", "get_fd", "which_events", "destroy_context"):
         getattr(library, "iscsi_" + name).argtypes = [context]
     library.iscsi_scsi_cancel_all_tasks.argtypes = [context]
     return library
