@@ -223,3 +223,13 @@ def test_length_beyond_the_volume() -> None:
     with pytest.raises(FormatError) as caught:
         parse_mgt(b"XSSM:8192      :1:2".ljust(4096))
     assert caught.value.code == "mgt-short"
+
+
+@pytest.mark.parametrize("at", [30, SECTOR + 20])
+def test_nul_inside_a_text_hides_nothing(at: int) -> None:
+    good = mgt_of("single")
+    raw = good.records[0].raw
+    data = good.head + raw[:at] + b"\0" + raw[at + 1 :]
+    with pytest.raises(FormatError) as error:
+        parse_mgt(data.replace(data[:SECTOR], b"XSSM:3072:1:2".ljust(SECTOR), 1))
+    assert (error.value.code, error.value.offset) == ("mgt-record", FIRST_RECORD)

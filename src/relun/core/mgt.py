@@ -119,7 +119,7 @@ def parse_length(header: bytes) -> int:
 def parse_mgt(data: bytes) -> Mgt:
     """Parse MGT from its first ``data`` bytes: all that is in use and what stale records follow.
 
-    Raise FormatError (mgt-header, mgt-legacy, mgt-short).
+    Raise FormatError (mgt-header, mgt-legacy, mgt-short, mgt-record).
     """
     length = parse_length(data[:SECTOR])
     if length > len(data):
@@ -129,8 +129,19 @@ def parse_mgt(data: bytes) -> Mgt:
         raw = data[offset : offset + RECORD]
         live = offset + RECORD <= length
         if live or b"<uuid>" in raw:
+            _expect_plain(raw, offset)
             records.append(Record(offset, raw, live))
     return Mgt(length, data[:FIRST_RECORD], tuple(records))
+
+
+def _expect_plain(raw: bytes, offset: int) -> None:
+    """Raise FormatError (mgt-record) for a NUL inside a text: SM reads over it, so an id may hide.
+
+    Nothing writes such records; at the end of a sector NULs are padding.
+    """
+    for sector in (raw[:SECTOR], raw[SECTOR:]):
+        if b"\0" in sector.rstrip(b"\0 "):
+            raise FormatError("mgt-record", offset)
 
 
 def references_vdi(value: str) -> bool:
