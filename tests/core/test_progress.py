@@ -9,6 +9,7 @@ from relun.core import verbs
 from relun.core.errors import DeviceError, Interrupted, Refused, RelunError
 from relun.core.journal import payload as payload_module
 from relun.core.journal.marker import CLEAR, UNDO, parse_marker, parse_pointer
+from relun.core.options import Options
 from relun.core.repository import DONE, HIDDEN, IN_PROGRESS, ORIGINAL
 from support.builder import Pv, Ring, Sr, make_uuid
 from support.clone import (
@@ -118,7 +119,7 @@ def test_interrupted_resign_says_so(tmpdir: Any) -> None:
 
 def test_write_that_fails_while_hidden(tmpdir: Any) -> None:
     device = one(tmpdir)
-    plan = verbs.plan([device], verbs.Options(sr_uuid=NEW_SR))
+    plan = verbs.plan([device], Options(sr_uuid=NEW_SR))
     device.failing_writes = {plan.change.edits[3].offset: ERROR}
     with pytest.raises(Interrupted):
         resign([device])
@@ -149,7 +150,7 @@ def test_device_that_is_gone_at_the_marker(tmpdir: Any) -> None:
 
     def fail() -> None:
         if device.flush_calls == count + 2:
-            device._read = gone  # type: ignore[method-assign]
+            device._read = gone  # type: ignore[method-assign,assignment]
             raise ERROR
         flush()
 
@@ -163,7 +164,7 @@ def test_device_that_is_gone_at_the_marker(tmpdir: Any) -> None:
 def test_write_that_was_reported_and_lost(tmpdir: Any) -> None:
     """Read back, it is not there: neither the journal nor an edit may be lost in silence."""
     device = one(tmpdir)
-    plan = verbs.plan([device], verbs.Options(sr_uuid=NEW_SR))
+    plan = verbs.plan([device], Options(sr_uuid=NEW_SR))
     device.lost_writes = [plan.space.region.offset]
     with pytest.raises(DeviceError) as caught:
         resign([device])
@@ -364,7 +365,7 @@ def test_leftover_journal_over_old_texts(flush: int, tmpdir: Any) -> None:
     start = device.state()
     leftover(device, flush)
     assert any(device.get(GAP + SECTOR, 4096 - GAP - SECTOR)) == (flush in (2, 3))
-    plan = verbs.plan([device], verbs.Options(sr_uuid=NEW_SR))
+    plan = verbs.plan([device], Options(sr_uuid=NEW_SR))
     assert not plan.space.region.zeroed
     assert resign([device]).action == "resigned"
     verbs.undo([device])
@@ -478,13 +479,13 @@ def test_members_missing(tmpdir: Any) -> None:
             with pytest.raises(Interrupted) as caught:
                 verb(given)
             assert caught.value.code == "members-missing"
-            plan = verbs.plan(pair(tmpdir), verbs.Options(sr_uuid=NEW_SR))
+            plan = verbs.plan(pair(tmpdir), Options(sr_uuid=NEW_SR))
             assert caught.value.fields["missing"] == [plan.change.pv_uuids[missing]]
     assert states(devices) == before
     verbs.recover(devices)
-    for given in (first, second):
+    for alone in (first, second):
         with pytest.raises(Refused) as refused:
-            verbs.undo([given])
+            verbs.undo([alone])
         assert refused.value.code == "members-missing"
     assert codes(verbs.inspect(devices).findings) == []
 

@@ -206,7 +206,7 @@ def leftovers(devices: Devices, built: Any, skip: Tuple[str, ...] = ()) -> List[
     hidden = [
         (pv, start, start + size) for name in skip for pv, start, size in built.lvs[name].runs
     ]
-    found = []
+    leftovers: List[str] = []
     for number, device in enumerate(devices):
         for offset, data in device.whole():
             for form, text in forms.items():
@@ -214,9 +214,9 @@ def leftovers(devices: Devices, built: Any, skip: Tuple[str, ...] = ()) -> List[
                 while at >= 0:
                     place = offset + at
                     if not any(n == number and a <= place < b for n, a, b in hidden):
-                        found.append("{} at {} of LUN {}".format(text, place, number))
+                        leftovers.append("{} at {} of LUN {}".format(text, place, number))
                     at = data.find(form, at + 1)
-    return found
+    return leftovers
 
 
 SPECIAL = ("redo", "dr")  # the pool's own database: told, not touched
@@ -480,9 +480,9 @@ def test_lun_in_progress_is_not_resigned(tmpdir: Any) -> None:
         resign([device])
     device.failing_flushes.clear()
     before = states([device])
-    for verb in (lambda: resign([device]), lambda: verbs.seal([device])):
+    for verb in (resign, verbs.seal):
         with pytest.raises(Interrupted) as caught:
-            verb()
+            verb([device])
         assert caught.value.code == "lun-in-progress"
         assert states([device]) == before
 
