@@ -9,8 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from cli.conftest import relun as relun
-from relun.remote.iscsi import IscsiDevice, Patience, open_iscsi
+from relun.remote.iscsi import IscsiDevice, open_iscsi
 from relun.remote.login import Login
+from relun.remote.lun import Patience
 from remote.servers import Tgt
 from support.builder import Sr, Vhd, build
 

@@ -48,6 +48,11 @@ def answers(port: int) -> bool:
     return True
 
 
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
+
+
 class Server:
     """A program that serves until its context ends."""
 
@@ -195,7 +200,7 @@ class QemuNbd(NbdServer):
         self.address = f"nbd+unix:///lun?socket={path}"
         super().__init__(
             "qemu-nbd", "-f", "raw", "-t", "-k", path, "-x", "lun", *options, str(file),
-            ready=lambda: Path(path).exists(),
+            ready=lambda: _listens(path),
         )  # fmt: skip
 
     def __exit__(self, *exc: Any) -> None:

@@ -171,7 +171,7 @@ def test_passwords_in_errors(
     def fail(*_arguments: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("relun.remote.iscsi.Session", fail)
+    monkeypatch.setattr("relun.remote.lun.Session", fail)
     run = relun("inspect", address, "--json", "-vv")
     assert run.code == 1 and "internal" in run.out
     secretive(run)

@@ -14,6 +14,7 @@ from relun.core.errors import DeviceError, Refused
 from relun.core.options import Options
 from relun.core.target import expect_serial
 from relun.remote import iscsi, scsi
+from relun.remote import lun as lun_module
 from relun.remote.discovery import luns_of_portal
 from relun.remote.libiscsi import Command, Redirected, Session
 from relun.remote.login import Login
@@ -208,7 +209,7 @@ def test_redirection_in_a_circle(lun: Exported, monkeypatch: pytest.MonkeyPatch)
     def session(portal: str, *_more: object) -> Session:
         raise Redirected(portal)
 
-    monkeypatch.setattr(iscsi, "Session", session)
+    monkeypatch.setattr(lun_module, "Session", session)
     error = refusal(lun)
     assert error.code == "remote-connect"
     assert "from portal to portal" in error.fields["reason"]

@@ -3,9 +3,9 @@
 from relun.core.hints import List
 from relun.remote import scsi
 from relun.remote.address import IscsiAddress
-from relun.remote.iscsi import Patience, _Lun
 from relun.remote.libiscsi import Command, ConnectionLost, Session
 from relun.remote.login import Login
+from relun.remote.lun import Lun, Patience
 
 
 def luns_of_portal(
@@ -14,7 +14,7 @@ def luns_of_portal(
     patience: Patience = Patience(),  # noqa: B008
 ) -> List[str]:
     """Return the addresses of all LUNs of a portal. Raise DeviceError."""
-    portal = _Lun(shown, login, patience)
+    portal = Lun(shown, login, patience)
     try:
         session = Session(portal.address.portal, "", portal.login, 1, patience.command)
         try:
@@ -34,7 +34,7 @@ def luns_of_portal(
 
 def _numbers(address: IscsiAddress, login: Login, patience: Patience) -> List[int]:
     """Return the numbers of a target's LUNs that are disks."""
-    target = _Lun(str(address), login, patience)
+    target = Lun(str(address), login, patience)
     target.connect_first()
     try:
         answer = target.ask(scsi.report_luns(), 4096)
