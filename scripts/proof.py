@@ -63,9 +63,8 @@ def _faults(found: Result) -> Iterator[Row]:
 
 def _two_hosts(found: Result) -> Iterator[Row]:
     """A broken one is a failure, unless the tier says itself which are the known ones."""
-    yield Row(
-        "two hosts at once", found["interleavings"], int(found.get("failed", found["broken"]))
-    )
+    failed = found["failed"] if "failed" in found else found["broken"]
+    yield Row("two hosts at once", found["interleavings"], failed)
     for outcome in ("clean", "settled", "loose", "broken"):
         yield Row(outcome, found[outcome], 0, detail=True, kept=True)
 

@@ -8,6 +8,8 @@ import pytest
 from relun.core import space as space_module
 from relun.core import verbs
 from relun.core.errors import Refused
+from relun.core.journal import pages
+from relun.core.journal.payload import pack_change
 from relun.core.options import Options
 from relun.core.space import Space
 from support.builder import Pv, Raw, Ring, Sr, Vhd
@@ -74,10 +76,11 @@ def test_further_back_where_the_end_is_used(tail: int, tmpdir: Any) -> None:
 
 
 def test_zeros_further_back_than_is_searched(tmpdir: Any) -> None:
-    """The ring's last 2 MiB hold old texts: those are gone over."""
+    """The ring's last 1.1 MiB hold old texts: those are gone over."""
     device = one(tmpdir)
     old = text_of(device)
-    device.put((9 << 20), (old * ((2 << 20) // len(old) + 1))[: 2 << 20])
+    size = (1 << 20) + 100 * 1024
+    device.put((11 << 20) - size, (old * (size // len(old) + 1))[:size])
     assert not place([device]).region.zeroed
 
 
@@ -159,3 +162,44 @@ def test_journal_larger_than_any_may_be(tmpdir: Any, monkeypatch: Any) -> None:
         resign([device])
     assert caught.value.code == "journal-space"
     assert device.state() == {}
+
+
+def test_the_end_is_looked_at_first(tmpdir: Any) -> None:
+    """Most rings end with zeros: then nothing more of them is read."""
+    device = one(tmpdir)
+    plan = verbs.plan([device], Options(sr_uuid=NEW_SR))
+    whole = device.traffic.bytes_read
+    assert plan.space.region.zeroed
+    assert whole < 512 * 1024
+
+
+@pytest.mark.parametrize(("more", "fits"), [(510, False), (511, True)])
+def test_zeros_that_begin_within_a_sector(more: int, fits: bool, tmpdir: Any) -> None:
+    """The journal begins with the next sector, and all of it has to fit before what follows."""
+    device = one(tmpdir)
+    size = verbs.plan([device], Options(sr_uuid=NEW_SR)).space.region.size
+    end = 11 << 20
+    device.put(end - (256 << 10), b"x" * (256 << 10))
+    start = end - (128 << 10) + 1
+    device.put(start, bytes(size + more))
+    region = place([device]).region
+    assert region.zeroed
+    assert (region.offset == start + 511) == fits
+    assert not any(device.get(region.offset, region.size))
+
+
+def test_how_much_room_is_tried_over_old_bytes(tmpdir: Any) -> None:
+    """As a rule they compress to a third: twice the journal's size and 8 pages are enough."""
+    device = one(tmpdir, exact(512 * 1024), Ring(filled=True))
+    found = place([device])
+    needed = pages.pages_needed(len(pack_change(found.change)))
+    assert needed > 1
+    assert found.region.offset == MDA + 512 * 1024 - (2 * needed + 8) * pages.PAGE
+
+
+def test_largest_journal_there_may_be(tmpdir: Any, monkeypatch: Any) -> None:
+    """The limit itself is allowed."""
+    device = one(tmpdir)
+    size = verbs.plan([device], Options(sr_uuid=NEW_SR)).space.region.size
+    monkeypatch.setattr(space_module, "LARGEST_REGION", size)
+    assert place([device]).region.size == size
