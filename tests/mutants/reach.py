@@ -36,8 +36,13 @@ class Reach(NamedTuple):
                 if name.startswith(start)
                 for test in tests
             }
-        own = "test_" + module.split(".")[-1] + ".py"
+        own = own_file(module)
         return sorted(found, key=lambda test: (own not in test, self.seconds[test], test))
+
+
+def own_file(module: str) -> str:
+    """Return how the paths of the tests written for a module end."""
+    return "/".join(["", *module.split(".")[:-1], "test_" + module.split(".")[-1] + ".py"])
 
 
 def measure(items: Sequence[pytest.Item], modules: Sequence[str], cache: Path) -> Reach:

@@ -22,7 +22,7 @@ import pytest
 from mutants.alter import AtImport, alter, source_of
 from mutants.child import FAILED, StopAtFailure, killer_file, run_item, start
 from mutants.operators import Mutant, mutants
-from mutants.reach import Reach, measure
+from mutants.reach import Reach, measure, own_file
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / ".cache" / "results" / "mutants.json"
@@ -69,6 +69,8 @@ class Verdicts:
         """``code`` is how its process ended."""
         if code == 0:
             self.survived.append(mutant)
+            sys.stdout.write(f"survives: {mutant.module} | {mutant.name}\n")
+            sys.stdout.flush()
         else:
             self.killed.append(mutant)
             self.timeouts += code < 0
@@ -154,10 +156,14 @@ def _at_import(mutant: Mutant, tests: Sequence[str]) -> list[str]:
 def _one(file: Path) -> int:
     """Try one mutant in this process, from before the first import."""
     fields, tests = json.loads(file.read_text(encoding="utf-8"))
-    sys.meta_path.insert(0, AtImport(Mutant(*fields)))
-    folder = file.parent / "one"
-    where = ["-x", f"--basetemp={folder}", *tests]
-    return FAILED if pytest.main([*_OPTIONS, *where]) else 0
+    mutant = Mutant(*fields)
+    sys.meta_path.insert(0, AtImport(mutant))
+    own = [test for test in tests if own_file(mutant.module) in test]
+    for number, some in enumerate((own, [test for test in tests if test not in own])):
+        where = ["-x", f"--basetemp={file.parent / str(number)}", *some]
+        if some and pytest.main([*_OPTIONS, *where]):
+            return FAILED
+    return 0
 
 
 def _reasons() -> dict[str, str]:
@@ -222,7 +228,7 @@ def main(arguments: Sequence[str]) -> int:
     if not given.modules:
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    told = [f"survived: {name}" for name in result["unlisted"]]
+    told = [f"survived, and not listed: {name}" for name in result["unlisted"]]
     told += [f"listed, but killed or gone: {name}" for name in result["listed_but_killed_or_gone"]]
     told += ["mutants: {tried} of {possible} tried, {killed} killed: {per_cent} %".format(**result)]
     sys.stdout.write("\n".join(told) + "\n")
