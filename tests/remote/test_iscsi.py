@@ -18,8 +18,9 @@ from relun.remote import lun as lun_module
 from relun.remote.discovery import luns_of_portal
 from relun.remote.libiscsi import Command, Redirected, Session
 from relun.remote.login import Login
-from remote.conftest import OTHERS, OURS, QUICK, Exported
+from remote.conftest import OTHERS, OURS, QUICK, Exported, export
 from remote.servers import HOST, IQN, SECOND_HOST, Tgt
+from support.builder import Sr, build, fleet
 
 NEW_SR = "11111111-2222-4333-8444-555555555555"
 MIB = 1 << 20
@@ -88,6 +89,19 @@ def test_resign_and_undo(exported: Exported) -> None:
         assert verbs.verify([device]) == ()
         verbs.undo([device])
     assert exported.file.read_bytes() == before
+
+
+def test_round_trips_do_not_grow_with_the_disks(tgt: Tgt, tmp_path: Path) -> None:
+    """So a slow line costs a LUN with many disks hardly more than one with few."""
+    trips = []
+    for count in (4, 80):
+        file = Path(build(Sr(fleet(count)), tmp_path / f"{count}.img").path)
+        for exported in export(tgt, file, 512):
+            with exported.open() as device:
+                verbs.resign([device], Options(sr_uuid=NEW_SR))
+                trips.append(device.wire.round_trips)
+    assert trips[1] <= trips[0] + 6
+    assert trips[1] < 60
 
 
 def test_who_it_is(lun: Exported) -> None:

@@ -65,7 +65,7 @@ def take_login(typed: str) -> Tuple[str, Login]:
     rest, _mark, query = rest.partition("?")
     options = _options(query)
     login = Login(
-        _unquoted(user),
+        user,
         password,
         options.get("target_user", ""),
         options.get("target_password", ""),
