@@ -1,7 +1,7 @@
 # `make setup` prepares everything and is quick when there is nothing to do; all else calls it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench fuzz rpm pack clean
+.PHONY: help setup demo test lint bench fuzz mutants rpm pack clean
 
 PY := .venv/bin/python
 STAMPS := $(addprefix .cache/setup/,debian venv venv36 venv313 npm)
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   the figures of the README"
 	@echo "make rpm     dist/relun-*.noarch.rpm, for dom0"
 	@echo "make pack    the same as a signed update ISO and as a yum repository: KEY=<your gpg key>"
+	@echo "make mutants small mistakes made in what plans, writes and recovers: does a test notice each?"
 	@echo "make fuzz    every parser and whole LUNs fuzzed, FUZZ_SECONDS (300) a target; more properties"
 
 # Compiled each time: start-up time counts, and PYTHONDONTWRITEBYTECODE may be set.
@@ -44,6 +45,10 @@ fuzz: export FUZZ_SECONDS ?= 300
 fuzz: setup
 	@PYTHONPATH=src:tests:fuzz $(PY) -m hostile.run
 	@RELUN_PROPERTIES=many $(PY) -m pytest -q tests/properties
+
+# make test has a random selection of them.
+mutants: setup
+	@PYTHONPATH=src:tests nice -n 10 $(PY) -m mutants.run
 
 rpm: setup
 	@$(PY) packaging/build.py rpm
