@@ -73,6 +73,9 @@ class Campaign:
                 self._strike(case, sent, self.chance.uniform(0, 1.05 * lives[case.name]))
             else:
                 self._strike(case, sent, self._chosen(points[case.name]))
+        while not self.judge.failures and sum(self.counts["killed"].values()) < kills:
+            case = self.chance.choice(self.cases)  # for a delay that was too long
+            self._strike(case, SIGKILL, self._chosen(points[case.name]))
 
     def _signals(self, kills: int, signals: int) -> Iterator[Signals]:
         left = [SIGKILL] * kills + [SIGTERM, SIGINT] * (signals // 2)

@@ -18,7 +18,7 @@ pytestmark = needs("losetup", "strace", "zstd", root=True)
 TESTS = Path(__file__).resolve().parents[1]
 RESULTS = TESTS.parent / ".cache" / "results"
 AT_LEAST = 500
-KILLS, SIGNALS = 92, 30  # a scenario; some of a delay's kills come too late and do not count
+KILLS, SIGNALS = 85, 30  # a scenario
 
 
 def _campaign(number: int) -> dict[str, Any]:
