@@ -192,7 +192,7 @@ def _judge(case: Case, outcome: str, luns: State, checker: Checker) -> None:
 
 def seal_faults(run: Run, fault: Fault, sealed: State) -> tuple[int, list[str]]:
     """The same for seal: what is left is complete after a second one."""
-    failures = []
+    failures: list[str] = []
     for when in itertools.count(1):
         plan = Plan(fault, when)
         luns = copied(run.end)

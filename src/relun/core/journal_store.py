@@ -18,17 +18,26 @@ class JournalStore:
         self.device = device
         self.region = region
 
-    def publish(self, pointer: Pointer, whole: bytes) -> None:
-        """Write pointer and region; on return they are durable and read back right."""
+    def announce(self, pointer: Pointer) -> None:
+        """Write the pointer; on return it is durable."""
         self._write(POINTER_AT, pointer.pack())
+
+    def publish(self, whole: bytes) -> None:
+        """Write the region; on return it is durable and reads back right."""
         if self.region.zeroed:
             self._write(self.region.offset, whole)
-        else:
-            for batch in pages.batches(pages.parse_pages(whole, self.region.tag)):
-                start = batch[0].number * pages.PAGE
-                self._write(STASH_AT, pages.pack_stash(batch))
-                self._put(batch[0].number, whole[start : start + len(batch) * pages.PAGE])
-            self._write(STASH_AT, bytes(pages.STASH_SIZE))
+            return
+        for batch in pages.batches(pages.parse_pages(whole, self.region.tag)):
+            start = batch[0].number * pages.PAGE
+            self._write(STASH_AT, pages.pack_stash(batch))
+            self._put(batch[0].number, whole[start : start + len(batch) * pages.PAGE])
+        self._write(STASH_AT, bytes(pages.STASH_SIZE))
+
+    def retract(self) -> None:
+        """Put back what lay under this journal's pages, and leave all else: it is another's."""
+        whole = self.device.read(self.region.offset, self.region.size)
+        for page in pages.parse_pages(whole, self.region.tag):
+            self._put(page.number, page.old)
 
     def withdraw(self, previous: Optional[Region]) -> None:
         """Put back what lay under the journal, then the pointer that stood there before.

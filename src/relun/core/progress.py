@@ -5,7 +5,7 @@ from relun.core.digest import sha1
 from relun.core.edit import Change
 from relun.core.errors import DeviceError, FormatError, Interrupted, Refused
 from relun.core.hints import Dict, List, Sequence, Tuple
-from relun.core.journal.marker import CLEAR, RESIGN, Marker
+from relun.core.journal.marker import CLEAR, RESIGN, SECTOR, Marker
 from relun.core.journal.payload import unpack_change
 from relun.core.journal_store import JournalStore, forget
 from relun.core.physical import PhysicalLun, read_journal, read_payload
@@ -62,7 +62,8 @@ def resumed(repository: Repository) -> Transaction:
     missing, devices = _ordered(repository.luns, change, marker.region.tag)
     if missing:
         raise Interrupted("members-missing", device=lun.device.path, missing=missing)
-    return Transaction(devices, change, new_run(marker.region, marker.digest))
+    standing = lun.head[lun.marker_offset : lun.marker_offset + SECTOR]
+    return Transaction(devices, change, new_run(marker.region, marker.digest), standing)
 
 
 def finished(repository: Repository) -> Transaction:
@@ -85,7 +86,8 @@ def finished(repository: Repository) -> Transaction:
             raise Refused("members-missing", device=lun.device.path, missing=missing)
         _expect_unused(devices, change)
         digest = sha1(payload).digest()  # packed anew it might differ: there are several zlibs
-        return Transaction(devices, change, new_run(region, digest))
+        standing = change.labels[change.switch].new
+        return Transaction(devices, change, new_run(region, digest), standing)
     path = repository.luns[0].device.path
     if not any(lun.pointer and lun.pointer.region.here for lun in repository.luns):
         raise Refused("members-missing", device=path, missing=["the LUN with the journal"])

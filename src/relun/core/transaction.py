@@ -7,8 +7,9 @@ journal's space, put the label back. docs/safety.md says what holds after each s
 import os
 
 from relun.core.device import Device
+from relun.core.digest import sha1
 from relun.core.edit import AREA_HEADER, Change, Edit
-from relun.core.errors import DeviceError, Interrupted, Refused
+from relun.core.errors import DeviceError, FormatError, Interrupted, Refused
 from relun.core.hints import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import (
     CLEAR,
@@ -22,7 +23,9 @@ from relun.core.journal.marker import (
     parse_marker,
     parse_pointer,
 )
+from relun.core.journal.payload import unpack_change
 from relun.core.journal_store import JournalStore, forget, write_flushed
+from relun.core.physical import read_payload
 
 Cancelled = Callable[[], bool]
 
@@ -38,20 +41,29 @@ class Run(NamedTuple):
 class Transaction:
     """One change on its LUNs. ``devices`` are in the order of the change's labels."""
 
-    def __init__(self, devices: Sequence[Device], change: Change, run: Run) -> None:
+    def __init__(
+        self, devices: Sequence[Device], change: Change, run: Run, standing: bytes
+    ) -> None:
+        """``standing``: the label sector (or marker) as it was when this run looked at it."""
         self.devices = devices
         self.change = change
         self.run = run
+        self.standing = standing
         self.store = JournalStore(self.switch_device, run.region)
+        self._published = False
 
     def begin(self, content: bytes, cancelled: Cancelled) -> None:
         """Write the journal. Whatever fails here leaves the LUNs as they were for every reader."""
+        self._expect_untouched(self.change.old_pointers)
+        begun = [self._begun(number).pack() for number in range(len(self.devices))]
         try:
-            self._expect_untouched()
             for number in self._other_members():
-                write_flushed(self.devices[number], POINTER_AT, self._begun(number).pack())
-            self.store.publish(self._begun(self.change.switch), content)
-            self._expect_untouched()
+                write_flushed(self.devices[number], POINTER_AT, begun[number])
+            self.store.announce(self._begun(self.change.switch))
+            self._expect_untouched(begun)  # before a page lies where another's may lie
+            self._published = True
+            self.store.publish(content)
+            self._expect_untouched(begun)
             if cancelled():
                 raise Refused("cancelled", device=self.switch_device.path)
         except (DeviceError, Refused):
@@ -130,22 +142,77 @@ class Transaction:
         return [*self.change.edits, *pointers]
 
     def _hide(self, direction: int) -> None:
-        label = self.switch_label
-        before = self.switch_device.read(label.offset, SECTOR)
+        resumed = parse_marker(self.standing) is not None
         try:
-            self._mark(self.change.switch, direction)
+            self._mark(self.change.switch, direction, self.standing)
         except DeviceError as error:
-            if parse_marker(before) is None and self._still(before):
-                if direction == RESIGN:  # an undo that did not begin keeps its journal
-                    self._withdraw()
+            if not resumed and self._still(self.standing):
+                self._give_up(direction)
                 raise  # nothing has been changed yet
             raise interrupted(self.switch_device, error) from error
+        except Refused as error:  # another relun, or LVM
+            if resumed:
+                raise interrupted(self.switch_device, error) from error
+            self._give_up(direction)
+            raise
         try:
+            if not resumed:
+                self._expect_journal(direction)
             for number in self._other_members():
+                self._expect_own_marker()
                 self._mark(number, direction)
             self._expect_own_marker()
         except DeviceError as error:
             raise interrupted(self.switch_device, error) from error
+
+    def _expect_journal(self, direction: int) -> None:
+        """Hidden, the journal must be whole still. Raise Refused or DeviceError.
+
+        A host that shares nothing but the LUN may have taken it away in the moment before. If its
+        own journal is there, that one gets the marker, so that recover finishes what it began.
+        Else the label returns that belongs to the bytes there are.
+        """
+        device, offset = self.switch_device, self.switch_label.offset
+        try:
+            read_payload(device, self.run.region, self.run.digest)
+            return
+        except FormatError:
+            self._expect_own_marker()
+        other = self._other_journal()
+        if other is not None:
+            write_flushed(device, offset, other.pack())
+        else:
+            label = self.switch_label
+            for content, belonging in ((_old, label.old), (_new, label.new)):
+                if self._stored(content):
+                    write_flushed(device, offset, belonging)
+                    self._give_up(direction)
+                    raise Refused("changed-meanwhile", device=device.path, offset=offset)
+        raise DeviceError("taken-over", device=device.path, offset=offset)
+
+    def _other_journal(self) -> Optional[Marker]:
+        """Return the marker for the journal that the pointer tells of."""
+        pointer = parse_pointer(self.switch_device.read(POINTER_AT, SECTOR))
+        if pointer is None or not pointer.region.here:
+            return None
+        try:
+            payload = read_payload(self.switch_device, pointer.region)
+            change = unpack_change(payload)
+        except FormatError:
+            return None
+        run = Run(pointer.region, sha1(payload).digest(), self.run.token)
+        return Transaction(self.devices, change, run, b"")._marker(change.switch, RESIGN)
+
+    def _stored(self, content: Callable[[Edit], bytes]) -> bool:
+        """Tell whether every edit's place holds this."""
+        return all(
+            self.devices[edit.device].read(edit.offset, len(edit.old)) == content(edit)
+            for edit in self.change.edits
+        )
+
+    def _give_up(self, direction: int) -> None:
+        if direction == RESIGN:  # an undo that did not begin keeps its journal
+            self._withdraw()
 
     def _other_members(self) -> List[int]:
         return [n for n in range(len(self.devices)) if n != self.change.switch]
@@ -156,9 +223,12 @@ class Transaction:
         except DeviceError:
             return False
 
-    def _mark(self, number: int, direction: int) -> None:
+    def _mark(self, number: int, direction: int, standing: bytes = b"") -> None:
+        """Put up a marker. Raise Refused when there is no longer what shall have been there."""
         device, offset = self.devices[number], self.change.labels[number].offset
         before = device.read(offset, SECTOR)
+        if standing and before != standing:
+            raise Refused("changed-meanwhile", device=device.path, offset=offset)
         try:
             write_flushed(device, offset, self._marker(number, direction).pack())
         except DeviceError as error:
@@ -186,13 +256,15 @@ class Transaction:
             label = self.change.labels[number]
             write_flushed(self.devices[number], label.offset, label.new)
 
-    def _expect_untouched(self) -> None:
+    def _expect_untouched(self, pointers: Sequence[bytes]) -> None:
         """Labels and area headers are as planned: no LVM, no other relun has written since."""
         headers = [edit for edit in self.change.edits if edit.what == AREA_HEADER]
-        for edit in (*self.change.labels, *headers):
-            device = self.devices[edit.device]
-            if device.read(edit.offset, len(edit.old)) != edit.old:
-                raise Refused("changed-meanwhile", device=device.path, offset=edit.offset)
+        expected = [(n, POINTER_AT, pointer) for n, pointer in enumerate(pointers)]
+        expected += [(e.device, e.offset, e.old) for e in (*self.change.labels, *headers)]
+        for number, offset, wanted in expected:
+            device = self.devices[number]
+            if device.read(offset, len(wanted)) != wanted:
+                raise Refused("changed-meanwhile", device=device.path, offset=offset)
 
     def _expect_own_marker(self) -> None:
         raw = self.switch_device.read(self.switch_label.offset, SECTOR)
@@ -203,16 +275,42 @@ class Transaction:
             )
 
     def _withdraw(self) -> None:
+        """Take away what this run wrote and nothing of another run that came in between."""
         try:
-            self.store.withdraw(self._previous(self.change.switch))
-            for number in self._other_members():
-                forget(self.devices[number], self._previous(number))
+            if self._in_use():
+                return
+            if self._published and self._still(self.standing) and self._owns(self.change.switch):
+                self.store.withdraw(self._previous(self.change.switch))
+            elif self._published:
+                self.store.retract()
+            for number in range(len(self.devices)):
+                if self._owns(number):
+                    forget(self.devices[number], self._previous(number))
         except DeviceError:
             pass  # the first error counts; the next resign or undo clears what is left
+
+    def _owns(self, number: int) -> bool:
+        return self.devices[number].read(POINTER_AT, SECTOR) == self._begun(number).pack()
+
+    def _in_use(self) -> bool:
+        """Another run to the same SR uuid has the same journal, and hid the LUN or is done."""
+        raw = self.switch_device.read(self.switch_label.offset, SECTOR)
+        marker = parse_marker(raw)
+        return raw == self.switch_label.new or (
+            marker is not None and marker.digest == self.run.digest
+        )
 
     def _refresh(self) -> None:
         for device in self.devices:
             refresh(device)
+
+
+def _old(edit: Edit) -> bytes:
+    return edit.old
+
+
+def _new(edit: Edit) -> bytes:
+    return edit.new
 
 
 def restore_member(device: Device, label_offset: int, marker: Marker) -> None:

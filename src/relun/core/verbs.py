@@ -54,7 +54,8 @@ def resign(
         progress.clear_leftover(repository)
         made = build_plan(load(devices), options)
     space, change = made.space, made.change
-    transaction = Transaction(devices, change, new_run(space.region, space.digest))
+    run = new_run(space.region, space.digest)
+    transaction = Transaction(devices, change, run, change.labels[change.switch].old)
     transaction.begin(space.content, cancelled)
     transaction.forward()
     return Outcome("resigned", change.old_sr, change.new_sr, made)
