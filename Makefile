@@ -66,11 +66,13 @@ lint: setup
 	@.venv/bin/lint-imports --no-cache
 
 # Two tiers at a time, the long ones first; each prints in one piece when it is done.
-TIERS := lab crash fuzz oracles core core36 dom0 fuzz_regressions properties kills remote cli packaging core313
+TIERS := lab crash fuzz oracles dom0 core kills mutants core36 properties fuzz_regressions remote \
+    packaging cli core313
 test: lint
 	@rm -rf .cache/results
 	$(call stage,all tests: two tiers at a time on $$($(PY) -V))
 	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(addprefix tier-,$(TIERS))
+	@$(PY) scripts/proof.py
 	$(call stage,done)
 
 tier-%:
