@@ -233,3 +233,67 @@ def test_nul_inside_a_text_hides_nothing(at: int) -> None:
     with pytest.raises(FormatError) as error:
         parse_mgt(data.replace(data[:SECTOR], b"XSSM:3072:1:2".ljust(SECTOR), 1))
     assert (error.value.code, error.value.offset) == ("mgt-record", FIRST_RECORD)
+
+
+def head_of(second: bytes, third: bytes) -> Mgt:
+    """Return an MGT without records, with these sectors 1 and 2."""
+    first = b"XSSM:2048      :1:2"
+    sectors = (first, second, third, b"")
+    return parse_mgt(b"".join(sector.ljust(SECTOR) for sector in sectors))
+
+
+def test_elements_that_are_missing_are_empty() -> None:
+    mgt = head_of(b"", b"")
+    assert (mgt.sr_uuid, mgt.sr_name, mgt.allocation) == ("", "", "")
+    assert record(first="<vdi>").name == ""
+
+
+def test_each_element_is_looked_for_in_its_own_sector() -> None:
+    """What stands in the sectors before and behind is no matter."""
+    other = b"<uuid>u</uuid><allocation>a</allocation><name_label>n</name_label>"
+    mgt = head_of(b"", other)
+    assert (mgt.sr_uuid, mgt.allocation, mgt.sr_name) == ("", "", "n")
+    mgt = head_of(other, b"")
+    assert (mgt.sr_uuid, mgt.allocation, mgt.sr_name) == ("u", "a", "")
+    mgt = mgt._replace(head=mgt.head[: 3 * SECTOR] + other.ljust(SECTOR))
+    assert mgt.sr_name == ""
+
+
+def test_nuls_are_padding_for_the_parser() -> None:
+    whole = record()
+    padded = whole._replace(
+        raw=whole.raw[:SECTOR].rstrip(b" ").ljust(SECTOR, b"\0") + whole.raw[SECTOR:]
+    )
+    assert whole.parsable and padded.parsable
+
+
+def test_where_an_unreadable_header_is() -> None:
+    for raw in (b"nonsense", b"XSSM:2047      :1:2"):
+        with pytest.raises(FormatError) as caught:
+            parse_length(raw.ljust(SECTOR))
+        assert (caught.value.code, caught.value.offset) == ("mgt-header", 0)
+    with pytest.raises(FormatError) as caught:
+        parse_mgt(b"XSSM:4096      :1:2".ljust(SECTOR) + b" " * 1536)
+    assert (caught.value.code, caught.value.offset) == ("mgt-short", 0)
+
+
+def test_half_a_record_at_the_end_is_none() -> None:
+    header = b"XSSM:3072      :1:2".ljust(FIRST_RECORD)
+    assert len(parse_mgt(header + record().raw).records) == 1
+    assert len(parse_mgt(header + record().raw + record().raw[:SECTOR]).records) == 1
+    stale = parse_mgt(header + record().raw * 2).records
+    assert [one.live for one in stale] == [True, False]
+
+
+def test_sector_that_is_full() -> None:
+    """A value of the same length stays in a sector that has no spaces left."""
+    first = "<vdi><name_label>" + "n" * (SECTOR - 30) + "</name_label>"
+    assert len(first) == SECTOR
+    changed = record(first=first).renamed("m" * (SECTOR - 30))
+    assert changed is not None and changed.name == "m" * (SECTOR - 30)
+    assert record(first=first).renamed("m" * (SECTOR - 29)) is None
+
+
+@pytest.mark.parametrize("name", ["a\ufffeb", "a\uffffb", "a\x01b"])
+def test_names_that_are_no_xml(name: str) -> None:
+    assert record().renamed(name) is None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relun.core import seal as seal_module
 from relun.core import verbs
 from relun.core.errors import DeviceError, Refused
 from relun.core.journal.marker import parse_pointer
@@ -235,3 +236,60 @@ def test_after_lvm_went_on(tmpdir: Any) -> None:
     retext(devices[0], lambda text: text.replace(b"seqno = ", b"seqno = 1", 1))
     verbs.seal(devices)
     assert not any(ring(devices[0]))
+
+
+def paged() -> bytes:
+    """Return 1 KiB that begins with what relun's pages begin with."""
+    return b"RLNJ".ljust(1024, b"\xee")
+
+
+@pytest.mark.parametrize("at", [0, 512, 3072, 3584, 4096, 4608, 8192 + 512, -1024])
+def test_pages_at_every_edge_of_what_is_read_at_once(
+    at: int, tmpdir: Any, monkeypatch: Any
+) -> None:
+    """Found once each, at the start, across two reads, and at the very end of the LUN."""
+    monkeypatch.setattr(seal_module, "_CHUNK", 4096)
+    pvs = (Pv(mda_size=256 * 1024, size=(61 << 20) + 16384),)
+    (device,) = made(RING._replace(pvs=pvs), tmpdir)[1]
+    ((start, end),) = verbs.inspect([device]).behind_extents(0)
+    place = (start if at >= 0 else end) + at
+    device.put(place, paged())
+    verbs.seal([device])
+    assert not any(device.get(start, end - start))
+
+
+def test_page_that_stands_within_another(tmpdir: Any) -> None:
+    """The second magic is four bytes on in the search, wherever the first one stood."""
+    pvs = (Pv(mda_size=256 * 1024, size=(61 << 20) + 16384),)
+    (device,) = made(RING._replace(pvs=pvs), tmpdir)[1]
+    ((start, end),) = verbs.inspect([device]).behind_extents(0)
+    device.put(start + 100, b"RLNJ")
+    device.put(start + 512, paged())
+    verbs.seal([device])
+    assert not any(device.get(start + 512, end - start - 512))
+    assert device.get(start + 100, 4) == b"RLNJ"
+
+
+def test_chunks_of_a_vast_range(monkeypatch: Any) -> None:
+    """So many at each end, all of it if that is all there is."""
+    assert (seal_module._CHUNK, seal_module._EDGE) == (1 << 20, 64)
+    monkeypatch.setattr(seal_module, "_CHUNK", 10)
+    monkeypatch.setattr(seal_module, "_EDGE", 2)
+    assert seal_module._chunks(5, 45) == [5, 15, 25, 35]
+    assert seal_module._chunks(5, 46) == [5, 15, 35, 45]
+    assert seal_module._chunks(5, 95) == [5, 15, 75, 85]
+
+
+def test_journal_of_the_last_resign_goes_first(tmpdir: Any) -> None:
+    """All of its pages, wherever they are, magic last: before anything of LVM's is touched."""
+    (device,) = made(RING, tmpdir)[1]
+    plan = resign([device]).plan
+    assert plan is not None and plan.space.region.size > 2048
+    region = plan.space.region
+    device.lives = device.flush_calls + 1
+    with pytest.raises(DeviceError):
+        verbs.seal([device])
+    device.lives = 1 << 30
+    for at in range(region.offset, region.offset + region.size, 1024):
+        assert device.get(at, 4) == b"RLNJ" and not any(device.get(at + 512, 512))
+    assert any(ring(device))

@@ -111,3 +111,90 @@ def test_more_edits_than_any_resign_has(monkeypatch: Any) -> None:
 def test_names_that_are_no_text() -> None:
     data = body(pack_change(CHANGE))
     damaged(packed(data.replace("Größe".encode("utf-8"), b"Gr\xff\xff\xff\xffe")))
+
+
+def one_lun(edits: "tuple[Edit, ...]") -> Change:
+    """Return a change of one LUN."""
+    label = CHANGE.labels[:1]
+    return Change("a", "b", 0, ("pv",), 1, (bytes(512),), label, edits)
+
+
+@pytest.mark.parametrize("spare, fits", [(1, True), (0, False)])
+def test_bytes_that_fit(spare: int, fits: bool, monkeypatch: Any) -> None:
+    """Old and new bytes, the word for it and 64 bytes more are counted for each edit."""
+    change = one_lun((Edit(0, 4096, b"x" * 9, b"y" * 9, "abc"), Edit(0, 8192, b"x", b"y", "d")))
+    counted = 9 + 9 + 3 + 64 + 1 + 1 + 1 + 64
+    monkeypatch.setattr(payload_module, "_STEP", 1000)
+    monkeypatch.setattr(payload_module, "_MOST_BYTES", 1000 + counted + spare)
+    assert payload_module.fits_payload(change) == fits
+
+
+@pytest.mark.parametrize("spare, fits", [(1, True), (0, False)])
+def test_edits_that_fit(spare: int, fits: bool, monkeypatch: Any) -> None:
+    change = one_lun((Edit(0, 4096, b"x", b"y", "a"),) * 3)
+    monkeypatch.setattr(payload_module, "_MOST_EDITS", 3 + 256 + spare)
+    assert payload_module.fits_payload(change) == fits
+
+
+def test_limits_are_beyond_what_4094_disks_come_to() -> None:
+    assert (payload_module._MOST_BYTES, payload_module._MOST_EDITS) == (48 * 1024 * 1024, 40000)
+
+
+@pytest.mark.parametrize("step", [1, 7, 100, 1 << 20])
+def test_inflated_a_part_at_a_time(step: int, monkeypatch: Any) -> None:
+    """Whatever the size of a part, and whatever is asked for next."""
+    monkeypatch.setattr(payload_module, "_STEP", step)
+    assert unpack_change(pack_change(CHANGE)) == CHANGE
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_inflated_bytes_are_counted(spare: int, monkeypatch: Any) -> None:
+    """All there may be is believed, one more is not; each is counted once."""
+    payload = pack_change(CHANGE)
+    monkeypatch.setattr(payload_module, "_STEP", 1)
+    # One byte is asked for behind the end, to see that it is the end.
+    monkeypatch.setattr(payload_module, "_MOST_BYTES", len(body(payload)) + 1 + spare)
+    if spare == 0:
+        assert unpack_change(payload) == CHANGE
+    else:
+        assert damaged(payload) == "too long"
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 16, 1000])
+def test_reader_takes_and_knows_the_end(chunk: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(payload_module, "_STEP", 5)
+    data = bytes(range(250)) * 8
+    reader = payload_module._Reader(zlib.compress(data))
+    for at in range(0, len(data), chunk):
+        assert not reader.at_end
+        assert reader.take(min(chunk, len(data) - at)) == data[at : at + chunk]
+    assert reader.at_end
+    with pytest.raises(ValueError) as caught:
+        reader.take(1)
+    assert str(caught.value) == "cut short"
+    assert reader.take(0) == b""
+
+
+def test_reader_asks_for_no_more_than_it_needs() -> None:
+    """A step at least is inflated, and not one byte more than was asked for beyond it."""
+    reader = payload_module._Reader(zlib.compress(bytes(5 << 20)))
+    reader.take(10)
+    assert len(reader._ready) == 1 << 20
+    reader.take(2 << 20)
+    assert len(reader._ready) == 2 << 20
+
+
+def test_reader_of_a_stream_without_its_end() -> None:
+    stream = zlib.compress(b"abc" * 100)
+    reader = payload_module._Reader(stream[:-4])
+    reader.take(300)
+    with pytest.raises(ValueError):
+        assert reader.at_end
+
+
+def test_words_for_what_is_wrong() -> None:
+    assert damaged(b"relun2" + pack_change(CHANGE)[6:]) == "no payload"
+    assert damaged(packed(body(pack_change(CHANGE))[:-1])) == "cut short"
+    with pytest.raises(FormatError) as caught:
+        unpack_change(b"")
+    assert caught.value.fields.get("offset", caught.value.offset) == 0

@@ -148,3 +148,47 @@ def test_text_with_another_checksum() -> None:
     with pytest.raises(FormatError) as caught:
         check_text(header(8192, 512, 4), b"text")
     assert (caught.value.code, caught.value.offset) == ("mda-text-checksum", START + 512)
+
+
+def precommitted(size: int, offset: int, text_size: int) -> MdaHeader:
+    """Return the header of an area without a committed text and with a precommitted one."""
+    tail = struct.pack("<QQII", offset, text_size, 0, 0)
+    return parse_mda_header(build(size, 0, 0, 0, START, tail), START, size)
+
+
+@pytest.mark.parametrize(
+    "offset, text_size, used",
+    [
+        (512, 100, ((512, 612),)),
+        (511, 100, ()),
+        (4095, 1, ((4095, 4096),)),
+        (4096, 1, ()),
+        (1024, 4096 - 512, ((1024, 4096), (512, 1024))),
+        (1024, 4096 - 511, ()),
+        (4096 + 512, 100, ()),
+    ],
+)
+def test_place_that_makes_no_sense_is_none(
+    offset: int, text_size: int, used: "tuple[tuple[int, int], ...]"
+) -> None:
+    """What is used by a text that LVM has written and not committed yet."""
+    assert precommitted(4096, offset, text_size).used() == used
+
+
+@pytest.mark.parametrize(
+    "size, offset, text_size, new_size, expected",
+    [
+        (4096, 0, 0, 4096 - 512, 512),  # all there is
+        (4096, 0, 0, 4096 - 511, None),
+        (4096, 0, 0, 5000, None),
+        (8192, 1024, 512, 8192 - 1536, 1536),  # exactly up to the end, not wrapped
+        (8192, 2048, 512, 8192 - 2560 + 1, 2560),  # one byte wraps, and nothing fits before
+        (8192, 4096, 512, 3584, 4608),  # up to the end, though the start has room as well
+        (8192, 4096, 512, 3585, 4608),  # too long for the start
+        (8192, 4608, 512, 3073, 512),  # it would wrap, and the start has room
+    ],
+)
+def test_place_at_the_ends(
+    size: int, offset: int, text_size: int, new_size: int, expected: Optional[int]
+) -> None:
+    assert header(size, offset, text_size).place(new_size) == expected
