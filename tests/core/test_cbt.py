@@ -34,3 +34,7 @@ def test_new_links_change_nothing_else() -> None:
 def test_log_that_was_not_closed() -> None:
     log = log_of(sorted(golden.manifest("raw")["cbtlogs"])[0])
     assert not CbtLog(log.raw[:32] + bytes(4) + log.raw[36:]).consistent
+
+
+def test_size_of_the_head() -> None:
+    assert HEADER_SIZE == 48

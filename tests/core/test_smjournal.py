@@ -92,3 +92,11 @@ def test_resize_journal_for_another_image() -> None:
     changed = header.with_uuid(b"x" * 16)
     assert (header.uuid, changed.uuid) == (bytes(range(16)), b"x" * 16)
     assert changed.raw == header.raw.replace(bytes(range(16)), b"x" * 16)
+
+
+@pytest.mark.parametrize("sector", [b"0 ", b"36 " + b"x" * 36, b"38 " + A.encode() + b"_x"])
+def test_where_a_payload_is_wrong(sector: bytes) -> None:
+    """At the start of its volume."""
+    with pytest.raises(FormatError) as caught:
+        parse_payload(sector.ljust(512))
+    assert (caught.value.offset, SECTOR) == (0, 512)

@@ -230,3 +230,60 @@ def test_dead_vhd_of_an_interrupted_resize_is_what_the_manifest_says() -> None:
         "VHD-" + facts["interrupted"]["inflate"],
     ):
         assert footer_of("journals", lv_name).valid
+
+
+@pytest.mark.parametrize(
+    "code, path, data",
+    [
+        (b"MacX", "file://./é", "file://./é".encode()),
+        (b"W2ku", "./é", b".\0/\0\xe9\0"),
+        (b"W2ru", "./é", b".\0/\0\xe9\0"),
+    ],
+)
+def test_locators_of_each_kind(code: bytes, path: str, data: bytes) -> None:
+    (locator,) = with_locator(code, 512, len(data)).locators()
+    assert locator.decode(data + b"more") == path
+    assert locator.encode(path) == data
+
+
+@pytest.mark.parametrize("space, length", [(512, 1), (512, 512), (65536, 65536), (1 << 20, 65536)])
+def test_smallest_and_largest_locators(space: int, length: int) -> None:
+    (locator,) = with_locator(b"MacX", space, length).locators()
+    assert (locator.space, locator.length) == (space, length)
+
+
+def test_eight_locators_and_no_more() -> None:
+    """What follows the eighth is reserved."""
+    raw = bytearray(with_locator(b"MacX", 512, 10).raw)
+    raw[576 + 8 * 24 : 576 + 9 * 24] = b"x" * 24
+    assert len(Header(bytes(raw)).locators()) == 1
+    raw[576 + 7 * 24 : 576 + 8 * 24] = struct.pack(">4sIIIQ", b"MacX", 512, 10, 0, 4096)
+    assert Header(bytes(raw)).locators()[-1].slot == 7
+
+
+def test_where_a_parent_name_is_wrong() -> None:
+    raw = bytearray(sample_child().raw)
+    with pytest.raises(FormatError) as caught:
+        Header(bytes(raw)).with_parent(NEW, "another length")
+    assert (caught.value.code, caught.value.offset) == ("vhd-header", 512 + 64)
+    raw[64:66] = b"\xd8\x00"  # half of a pair
+    raw[66:68] = b"\0x"
+    with pytest.raises(FormatError) as caught:
+        parse_header(resealed(raw))
+    assert (caught.value.code, caught.value.offset) == ("vhd-header", 512 + 64)
+
+
+def test_parent_name_that_fills_its_field() -> None:
+    """256 characters, no NUL behind them; what follows is the first locator."""
+    raw = bytearray(sample_child().raw)
+    raw[64:576] = ("n" * 256).encode("utf-16-be")
+    header = parse_header(resealed(raw))
+    assert header.parent_name == "n" * 256
+    assert header.with_parent(NEW, "m" * 256).parent_name == "m" * 256
+
+
+def test_parent_name_ends_with_the_first_nul() -> None:
+    raw = bytearray(sample_child().raw)
+    raw[64:576] = "ab\0cd\0e".ljust(256, "\0").encode("utf-16-be")
+    assert Header(bytes(raw)).parent_name == "ab"
+    assert bytes(16) == ZERO_UUID

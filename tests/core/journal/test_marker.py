@@ -6,6 +6,7 @@ from typing import List
 
 import pytest
 
+from relun.core.journal import marker as marker_module
 from relun.core.journal.marker import (
     CLEAR,
     POINTER_AT,
@@ -135,3 +136,11 @@ def test_largest_label_that_fits_is_packed() -> None:
 
 def test_pointer_lies_behind_the_sectors_that_lvm_scans() -> None:
     assert POINTER_AT == 4 * 512
+
+
+def test_numbers_that_other_versions_rely_on() -> None:
+    """Where the stash lies, how large a region may be, what the directions are called."""
+    assert (marker_module.POINTER_AT, marker_module.STASH_AT) == (2048, 2560)
+    assert marker_module.LARGEST_REGION == 16 * 1024 * 1024
+    assert sorted(marker_module.DIRECTIONS.values()) == ["resign", "undo", "undo"]
+    assert marker_module.Region(0, 1024, True, b"12345678").here
