@@ -46,3 +46,10 @@ def test_order_is_by_place() -> None:
 def test_overlap() -> None:
     with pytest.raises(ValueError, match="overlaps"):
         in_order([edit(OLD * 2, NEW * 2, 0), edit(OLD, NEW, 512)])
+
+
+def test_overlap_says_what_overlaps() -> None:
+    some = [edit(OLD, NEW)._replace(what="label"), edit(OLD, NEW, 4097)._replace(what="text")]
+    with pytest.raises(ValueError) as caught:
+        in_order(some)
+    assert str(caught.value) == "label overlaps text"

@@ -275,6 +275,7 @@ def test_chunks_of_a_vast_range(monkeypatch: Any) -> None:
     assert (seal_module._CHUNK, seal_module._EDGE) == (1 << 20, 64)
     monkeypatch.setattr(seal_module, "_CHUNK", 10)
     monkeypatch.setattr(seal_module, "_EDGE", 2)
+    assert seal_module._chunks(5, 35) == [5, 15, 25]
     assert seal_module._chunks(5, 45) == [5, 15, 25, 35]
     assert seal_module._chunks(5, 46) == [5, 15, 35, 45]
     assert seal_module._chunks(5, 95) == [5, 15, 75, 85]
@@ -293,3 +294,20 @@ def test_journal_of_the_last_resign_goes_first(tmpdir: Any) -> None:
     for at in range(region.offset, region.offset + region.size, 1024):
         assert device.get(at, 4) == b"RLNJ" and not any(device.get(at + 512, 512))
     assert any(ring(device))
+
+
+def test_stale_parts_are_all_but_what_is_pointed_to(tmpdir: Any) -> None:
+    """From the header's end to the area's, and nothing empty."""
+    (device,) = made(RING, tmpdir)[1]
+    area = verbs.inspect([device]).luns[0].areas[0]
+    ((at, end),) = area.header.used()
+    size = 256 * 1024
+    assert (area.header.start, area.header.size) == (MDA, size)
+    assert seal_module.stale_parts(area) == [(MDA + 512, MDA + at), (MDA + end, MDA + size)]
+    for offset, length, stale in (
+        (512, 1000, [(MDA + 1512, MDA + size)]),
+        (size - 1000, 1000, [(MDA + 512, MDA + size - 1000)]),
+    ):
+        moved = area.header.committed._replace(offset=offset, size=length)
+        header = area.header._replace(committed=moved)
+        assert seal_module.stale_parts(area._replace(header=header)) == stale

@@ -202,4 +202,5 @@ def test_largest_journal_there_may_be(tmpdir: Any, monkeypatch: Any) -> None:
     device = one(tmpdir)
     size = verbs.plan([device], Options(sr_uuid=NEW_SR)).space.region.size
     monkeypatch.setattr(space_module, "LARGEST_REGION", size)
-    assert place([device]).region.size == size
+    region = place([device]).region
+    assert (region.size, region.zeroed) == (size, True)
