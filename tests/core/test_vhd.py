@@ -236,6 +236,9 @@ def test_dead_vhd_of_an_interrupted_resize_is_what_the_manifest_says() -> None:
     "code, path, data",
     [
         (b"MacX", "file://./é", "file://./é".encode()),
+        (b"Mac ", "é", "é".encode()),
+        (b"Wi2r", "é", "é".encode()),
+        (b"Wi2k", "é", "é".encode()),
         (b"W2ku", "./é", b".\0/\0\xe9\0"),
         (b"W2ru", "./é", b".\0/\0\xe9\0"),
     ],
