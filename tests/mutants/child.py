@@ -14,6 +14,7 @@ import pytest
 
 _MEMORY = 2 << 30  # bytes: a mistake may ask for any amount
 _WALL = 10  # times the CPU time, on a machine that does other things too
+_BASE = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
 FAILED = 1
 TIMEOUT = -signal.SIGXCPU
 
@@ -24,7 +25,9 @@ def start(work: Callable[[], None], cpu_seconds: float) -> int:
     pid = os.fork()
     if pid:
         return pid
-    folder = tempfile.mkdtemp(prefix="mutant-", dir=_quick())
+    folder = str(folder_of(os.getpid()))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.mkdir(folder)
     code = 3
     try:
         os.setsid()
@@ -49,7 +52,8 @@ def start(work: Callable[[], None], cpu_seconds: float) -> int:
 
 def forked(work: Callable[[], None], cpu_seconds: float) -> int:
     """Do ``work`` in a child; return how it ended."""
-    _pid, status = os.waitpid(start(work, cpu_seconds), 0)
+    pid, status = os.waitpid(start(work, cpu_seconds), 0)
+    shutil.rmtree(folder_of(pid), ignore_errors=True)
     return os.waitstatus_to_exitcode(status)
 
 
@@ -57,9 +61,14 @@ class Failed(BaseException):
     """A test failed, whose id this is: nothing more needs to be known."""
 
 
+def folder_of(pid: int) -> Path:
+    """Return a child's own folder; who waits for the child removes it (it may have been killed)."""
+    return _BASE / f"mutant-{pid}"
+
+
 def killer_file(pid: int) -> Path:
     """Return where a child that ends with FAILED leaves the id of the test that failed."""
-    return Path(_quick() or tempfile.gettempdir()) / f"mutant-killer-{pid}"
+    return _BASE / f"mutant-killer-{pid}"
 
 
 def run_item(item: pytest.Item) -> None:
@@ -85,7 +94,3 @@ class StopAtFailure:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Nobody reads the dots."""
-
-
-def _quick() -> "str | None":
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
