@@ -44,6 +44,9 @@ class Lun:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes; fewer at the end of the LUN."""
+        if length == SECTOR and offset % SECTOR == 0:
+            found = self.sectors.get(offset // SECTOR)
+            return self.image.read(offset, length) if found is None else found
         data = self.image.read(offset, length)
         first, last = offset // SECTOR, (offset + length - 1) // SECTOR
         changed = self.sectors

@@ -10,7 +10,7 @@ from crash.recording import SECTOR, Image, Lun, State, devices
 from relun.core import verbs
 from relun.core.options import Options
 from support import builder, golden
-from support.builder import Pv, Ring, Sr, Vhd
+from support.builder import Cbt, Pv, Record, Ring, Sr, Vhd
 
 NEW_SR = "11111111-2222-4333-8444-555555555555"
 EARLIER_SR = "99999999-8888-4777-8666-{:012d}"
@@ -68,6 +68,25 @@ _SEARCHED = 1 << 20  # bytes at the end of the LUN where zeros are looked for
 _LITTER = b"something that somebody keeps here".ljust(SECTOR, b".")
 _TREE = (Vhd("base", hidden=True), Vhd("left", parent="base"), Vhd("right", parent="base"))
 _SMALL_RING = Pv(mda_size=64 * 1024 - 4096)
+_DROPPING = Options(sr_uuid=NEW_SR, drop_snapshots=True)
+
+
+def _snapshot(key: str, of: str) -> Vhd:
+    return Vhd(key, parent="base", record=Record(key, is_a_snapshot=1, snapshot_of=of, read_only=1))
+
+
+_SNAPSHOTS = Sr(
+    (
+        Vhd("base", hidden=True),
+        Vhd("disk", parent="base"),
+        _snapshot("first", "disk"),
+        Vhd("lone-base", hidden=True),
+        _snapshot("gone", "disk")._replace(parent="lone-base"),
+        Cbt("disk"),
+    ),
+    "snapshots",
+    pvs=(_SMALL_RING,),
+)
 
 SCENARIOS = (
     Scenario("single", _sample("single")),
@@ -77,7 +96,8 @@ SCENARIOS = (
     Scenario("wrapped", _littered("wrapped")),
     Scenario("blocks-4096", _sample("single"), block_size=4096),
     Scenario("wrapped-4096", _littered("wrapped"), block_size=4096),
-    Scenario("drop-snapshots", _sample("chain"), Options(sr_uuid=NEW_SR, drop_snapshots=True)),
+    Scenario("drop-snapshots", _made("drop", _SNAPSHOTS), _DROPPING),
+    Scenario("drop-chain", _sample("chain"), _DROPPING),
     Scenario("clone-of-clone", _sample("single"), earlier=1),
     Scenario(
         "several-pvs",
@@ -95,6 +115,7 @@ SCENARIOS = (
         _made("clones", Sr(_TREE, "clones", pvs=(_SMALL_RING,), ring=Ring(filled=True))),
         earlier=3,
     ),
+    Scenario("small", _made("small", Sr(_TREE, "small", pvs=(_SMALL_RING,))), earlier=1),
     Scenario(
         "full-4096",
         _made("4096", Sr(_TREE, "4096", pvs=(_SMALL_RING,), ring=Ring(filled=True))),

@@ -27,14 +27,18 @@ TARGETS = {
     "wrapped": 8_000,
     "blocks-4096": 5_000,
     "wrapped-4096": 4_000,
-    "drop-snapshots": 3_000,
+    "drop-snapshots": 6_000,
     "clone-of-clone": 5_000,
     "several-pvs": 8_000,
     "full-ring-pvs": 6_000,
     "full-clones": 6_000,
     "full-4096": 5_000,
+    "small": 6_000,
 }
-SEALS = ("several-pvs", "full-clones", "full-4096")
+SEALS = ["small", "full-4096"]
+if FACTOR > 1:
+    TARGETS["drop-chain"] = 3_000
+    SEALS += ["several-pvs", "full-clones", "full-ring-pvs"]
 AT_LEAST = 100_000
 
 results: dict[str, dict[str, Any]] = {}
