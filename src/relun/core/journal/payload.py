@@ -37,7 +37,7 @@ def pack_change(change: Change) -> bytes:
         parts.append(_EDIT.pack(edit.device, edit.offset))
         for field in (edit.what.encode("utf-8"), edit.old, edit.new):
             _put(parts, field)
-    return _MAGIC + zlib.compress(b"".join(parts), 4)
+    return _MAGIC + zlib.compress(b"".join(parts), 1)
 
 
 def fits_payload(change: Change) -> bool:
