@@ -66,13 +66,14 @@ lint: setup
 	@.venv/bin/lint-imports --no-cache
 
 # Two tiers at a time, the long ones first; each prints in one piece when it is done.
-TIERS := lab crash fuzz oracles dom0 core kills mutants core36 properties fuzz_regressions remote \
-    packaging cli core313
+TIERS := lab crash fuzz oracles dom0 core kills core36 properties fuzz_regressions remote packaging \
+    cli core313
 test: lint
 	@rm -rf .cache/results
 	$(call stage,all tests: two tiers at a time on $$($(PY) -V))
-	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(addprefix tier-,$(TIERS))
-	@$(PY) scripts/proof.py
+	@status=0; $(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=2 \
+	    $(addprefix tier-,$(TIERS)) || status=1; \
+	$(PY) scripts/proof.py || status=1; exit $$status
 	$(call stage,done)
 
 tier-%:

@@ -63,7 +63,10 @@ def test_a_whole_run(proof: ModuleType, tmp_path: Path) -> None:
 def test_a_part_that_is_missing(proof: ModuleType, tmp_path: Path, name: str) -> None:
     (written(tmp_path) / (name + ".json")).unlink()
     _rows, wrong = proof.read(tmp_path)
-    assert len(wrong) == 1 and wrong[0].endswith("no result of this run")
+    if name == "mutants":  # tried by `make mutants`
+        assert wrong == []
+    else:
+        assert len(wrong) == 1 and wrong[0].endswith("no result of this run")
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -78,7 +81,7 @@ def test_a_part_that_is_not_understood(proof: ModuleType, tmp_path: Path, name: 
     [
         ("crash", {"failed": 1}),
         ("faults", {"failed": 1}),
-        ("two_hosts", {"broken": 1}),
+        ("two_hosts", {"failed": 1}),
         ("kills", {"failed": 1}),
         ("fuzz", {"targets": {"vhd": {"executions": 9, "failed": False, "crashes": ["c"]}}}),
         ("properties", {"tests_failed_in_run": 1}),
