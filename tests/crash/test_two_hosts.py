@@ -91,7 +91,7 @@ def test_two_that_begin_at_once_never_mix(pair: str, name: str, tmp_path: Path) 
         scratch |= Checker(run, Counts()).scratch
     judge = Judge(results, scratch, size)
     steps = [ios(start, verb, size) for verb in (first, second)]
-    stride = max(1, max(steps) // (45 if name == "single" else 16))
+    stride = max(1, max(steps) // (30 if name == "single" else 16))
     found: collections.Counter[str] = collections.Counter()
     broken: list[str] = []
     one_stop = list(schedules(steps[0], steps[1], stride))
