@@ -108,7 +108,10 @@ def _mgt(data: bytes) -> None:
         mgt = parse_mgt(data)
     except FormatError:
         return
-    _expect(mgt.with_sr_uuid(_UUID)[:SECTOR] == mgt.head[:SECTOR], "header changed")
+    try:
+        _expect(mgt.with_sr_uuid(_UUID)[:SECTOR] == mgt.head[:SECTOR], "header changed")
+    except ValueError:
+        pass  # no room in the sector: a plan refuses with mgt-room
     mgt.sr_name_sector("a & b")
     for record in mgt.records:
         _expect(len(record.raw) == 1024, "record")

@@ -74,8 +74,8 @@ class Judge:
                 self.fail(f"exit code 0, and not finished: {differing(left, case.end)[:4]}")
             if changing and f"{sent.name} came while the LUN was being changed" not in ended.said:
                 self.fail(f"says nothing of the signal: {ended.said[-300:]}")
-        elif not changing and (ended.code == -sent or _python_itself(ended)):
-            if left != case.start:  # the program had not begun yet
+        elif ended.code == -sent or _python_itself(ended):
+            if left != case.start:  # the program had not begun yet, or only looked at the LUNs
                 self.fail(f"ended by {sent.name}, and something was changed")
         elif ended.code == 1:
             if left not in (case.start, self.clone) or self.phase(left) not in (

@@ -173,10 +173,10 @@ def assert_within_plan(originals: Sequence[str], clones: Sequence[str], outcome:
         edits = [(edit.offset, len(edit.new)) for edit in plan.edits if edit.device == number]
         data = guest_ranges(before, original)
         assert outside(edits, outside(edits, data)) == [], "edits of guest data"
-        space: Ranges = []
-        if plan.change.switch == number:  # relun's journal and the gap with its pointer
+        space: Ranges = [(2048, 2048)]  # the gap with relun's pointer, and its journal
+        if plan.change.switch == number:
             region = plan.space.region
-            space = [(region.offset, region.size), (2048, 2048)]
+            space.append((region.offset, region.size))
         assert outside(differences(original, clone), edits + space) == []
 
 

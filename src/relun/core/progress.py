@@ -7,7 +7,7 @@ from relun.core.errors import DeviceError, FormatError, Interrupted, Refused
 from relun.core.hints import Dict, List, Sequence, Tuple
 from relun.core.journal.marker import CLEAR, RESIGN, SECTOR, Marker
 from relun.core.journal.payload import unpack_change
-from relun.core.journal_store import JournalStore, forget
+from relun.core.journal_store import JournalStore, forget, write_flushed
 from relun.core.physical import PhysicalLun, read_journal, read_payload
 from relun.core.repository import Repository
 from relun.core.transaction import (
@@ -37,15 +37,24 @@ def clear(repository: Repository) -> None:
     if len(repository.luns) < marker.members:
         missing = ["{} of {} LUNs".format(marker.members - len(repository.luns), marker.members)]
         raise Interrupted("members-missing", device=switch.device.path, missing=missing)
-    for lun in repository.luns:
-        if lun.marker and not lun.marker.is_switch and lun.marker.digest == marker.digest:
-            try:
-                restore_member(lun.device, lun.marker_offset, lun.marker)
-            except DeviceError as error:
-                raise interrupted(lun.device, error) from error
-            refresh(lun.device)
+    if marker.members > 1:
+        _restore_members(repository, switch)
     finish_undo(switch.device, switch.marker_offset, marker)
     refresh(switch.device)
+
+
+def _restore_members(repository: Repository, switch: PhysicalLun) -> None:
+    """Give the other LUNs their labels; from then on the LUN with the journal stands alone."""
+    marker = _marker(switch)
+    try:
+        for lun in repository.luns:
+            if lun.marker and not lun.marker.is_switch and lun.marker.digest == marker.digest:
+                restore_member(lun.device, lun.marker_offset, lun.marker)
+                refresh(lun.device)
+        alone = marker._replace(members=1)
+        write_flushed(switch.device, switch.marker_offset, alone.pack())
+    except DeviceError as error:
+        raise interrupted(switch.device, error) from error
 
 
 def resumed(repository: Repository) -> Transaction:

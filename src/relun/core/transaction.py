@@ -91,6 +91,9 @@ class Transaction:
                 restore_member(
                     self.devices[number], self.change.labels[number].offset, self._marker(number)
                 )
+            if len(self.devices) > 1:
+                alone = self._marker(self.change.switch)._replace(members=1)
+                write_flushed(self.switch_device, self.switch_label.offset, alone.pack())
         except DeviceError as error:
             raise interrupted(self.switch_device, error) from error
         finish_undo(self.switch_device, self.switch_label.offset, self._marker(self.change.switch))
