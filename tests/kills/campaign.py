@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from signal import SIGINT, SIGKILL, SIGTERM, Signals, default_int_handler, signal
 from typing import Any
 
 from kills import process
@@ -136,6 +136,8 @@ def _count(counts: dict[str, int], what: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one scenario; return 1 when something failed."""
+    # Whoever runs the tests in the background may ignore SIGINT; relun would inherit that.
+    signal(SIGINT, default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", type=int, choices=range(len(SCENARIOS)))
     parser.add_argument("file", type=Path, help="where the counts go, as JSON")
