@@ -80,6 +80,7 @@ tier-%:
 	$(call stage,tests/$*)
 	@$(PY) -m pytest -q tests/$*
 tier-fuzz: export FUZZ_SECONDS ?= 12
+tier-fuzz: export FUZZ_SEED ?= 1
 tier-fuzz:
 	$(call stage,fuzzing)
 	@PYTHONPATH=src:tests:fuzz FUZZ_JOBS=1 $(PY) -m hostile.run

@@ -38,6 +38,8 @@ def fuzz(name: str, seconds: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "hostile.one", name, str(grown)]
     command += [str(found)] if found.is_dir() else []
     command += [f"-max_total_time={seconds}", f"-timeout={SECONDS_PER_INPUT}", "-rss_limit_mb=0"]
+    if "FUZZ_SEED" in os.environ:  # the same inputs in the same order: a gate must not be a lottery
+        command.append(f"-seed={os.environ['FUZZ_SEED']}")
     command += [f"-max_len={TARGETS[name].max_length}", f"-artifact_prefix={crashes}/"]
     done = subprocess.run(
         [*command, "-print_final_stats=1"], cwd=ROOT, env=_environment(), capture_output=True
