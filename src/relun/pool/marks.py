@@ -1,0 +1,31 @@
+"""What relun writes into ``other_config`` of the objects it makes, to know them again."""
+
+from typing import NamedTuple
+
+ATTACHED = "relun-attached"  # of an SR: when, as ISO 8601 in UTC
+ORIGINAL_SR = "relun-original-sr"  # of an SR: the uuid of the SR that was copied
+RESTORED = "relun-restored"  # of a VM: when
+ORIGINAL_VM = "relun-original-vm"  # of a VM: the uuid of the VM it was made like
+ON_SR = "relun-sr"  # of a VM: the uuid of the attached SR its disks are on
+
+
+class Vdi(NamedTuple):
+    """A virtual disk of an attached clone. ``size``: bytes, as the guest sees it."""
+
+    reference: str
+    uuid: str
+    old_uuid: str
+    name: str
+    size: int
+
+
+class Attached(NamedTuple):
+    """An SR that relun attached. ``hosts``: names of those that have it plugged."""
+
+    reference: str
+    sr_uuid: str
+    old_sr_uuid: str
+    name: str
+    scsi_id: str
+    vdis: tuple[Vdi, ...]
+    hosts: tuple[str, ...]

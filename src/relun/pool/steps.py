@@ -1,0 +1,59 @@
+"""Work in steps that are taken back, last one first, when a later one fails."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from relun.pool import events
+from relun.pool.events import Event, Listener
+
+
+class _Done(NamedTuple):
+    step: str
+    subject: str
+    standing: str  # what is left in the pool or on the LUN while the step is not taken back
+    back: Callable[[], object]
+
+
+class Steps:
+    """The steps done so far by one piece of work."""
+
+    def __init__(self, work: str, listener: Listener = events.nobody) -> None:
+        self.work = work
+        self.listener = listener
+        self._done: list[_Done] = []
+
+    @contextmanager
+    def step(self, name: str, subject: str = "") -> Iterator[None]:
+        """Tell the beginning and the end of what happens inside."""
+        with events.step(self.listener, self.work, name, subject):
+            yield
+
+    def undo_with(self, name: str, subject: str, standing: str, back: Callable[[], object]) -> None:
+        """Note how something that was just done is taken back. ``standing``: what it left."""
+        self._done.append(_Done(name, subject, standing, back))
+
+    def take_back(self) -> tuple[str, ...]:
+        """Take back all that was done, the last first; return what could not be.
+
+        A step that cannot be taken back does not stop the others.
+        """
+        standing = []
+        while self._done:
+            done = self._done.pop()
+            began = time.monotonic()
+            try:
+                done.back()
+            except Exception as error:
+                standing.append(done.standing)
+                state, text = events.STANDS, str(error)
+            else:
+                state, text = events.UNDONE, ""
+            seconds = time.monotonic() - began
+            self.listener(Event(self.work, done.step, done.subject, state, seconds, text))
+        return tuple(standing)
+
+    def keep(self) -> None:
+        """All of it is to stay: nothing is taken back from here on."""
+        self._done.clear()
