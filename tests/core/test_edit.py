@@ -4,7 +4,7 @@ from typing import List
 
 import pytest
 
-from relun.core.edit import Edit, changed_runs, in_order
+from relun.core.edit import Edit, changed_runs, in_order, joined
 
 OLD = bytes(512)
 NEW = b"x" * 512
@@ -53,3 +53,10 @@ def test_overlap_says_what_overlaps() -> None:
     with pytest.raises(ValueError) as caught:
         in_order(some)
     assert str(caught.value) == "label overlaps text"
+
+
+def test_joined() -> None:
+    """What follows without a gap becomes one write; nothing else moves."""
+    assert joined([]) == []
+    writes = [(512, b"ab"), (514, b"c"), (515, b"d"), (517, b"e"), (100, b"f"), (101, b"g")]
+    assert joined(writes) == [(512, b"abcd"), (517, b"e"), (100, b"fg")]

@@ -4,6 +4,7 @@
 method is the one of the ReLVHDoISCSISR driver of 2015, as commands (``inside/ancestor.sh``).
 """
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -82,7 +83,10 @@ def _kib(count: int) -> str:
 
 
 def _on_a_fresh_lun(lab: Lab, way: str, image: str, command: str) -> Measure:
-    lun = lab.target.export("{}-{}".format(image, way), lab.lun_file(image, way + ".img"))
+    file = lab.lun_file(image, way + ".img")
+    with file.open("rb") as copied:  # else the first flush of the guest would wait for the copy
+        os.fsync(copied.fileno())
+    lun = lab.target.export("{}-{}".format(image, way), file)
     (device,) = lab.target.login(lun)
     try:
         return _measure(lab.guest, way, image, device, command)

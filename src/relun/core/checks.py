@@ -194,15 +194,16 @@ def _check_mgt(
     others |= _named_by_journals(volumes)
     recorded: Set[str] = set()
     for record in mgt.content.records:
-        if not record.live or record.deleted:
+        elements = record.elements  # parsed each time it is asked for
+        if not record.live or elements.get("deleted") == "1":
             continue
-        where = "MGT record at {}".format(record.offset)
+        where, vdi = "MGT record at {}".format(record.offset), elements.get("uuid", "")
         if not record.parsable:
-            findings.append(Finding("mgt-record", WARN, where, -1, {"vdi": record.uuid}))
-        if record.uuid in recorded:
-            findings.append(Finding("mgt-twice", WARN, where, -1, {"vdi": record.uuid}))
-        recorded.add(record.uuid)
-        _check_record(record.elements, where, (images, others), findings)
+            findings.append(Finding("mgt-record", WARN, where, -1, {"vdi": vdi}))
+        if vdi in recorded:
+            findings.append(Finding("mgt-twice", WARN, where, -1, {"vdi": vdi}))
+        recorded.add(vdi)
+        _check_record(elements, where, (images, others), findings)
     for vdi, volume in images.items():
         if vdi not in recorded and not volume.hidden:
             findings.append(Finding("mgt-no-record", WARN, volume.lv.name))

@@ -3,7 +3,7 @@
 A ``Change`` is all that a resign does to a set of LUNs; the journal holds it whole.
 """
 
-from relun.core.hints import Iterator, List, NamedTuple, Tuple
+from relun.core.hints import Iterable, Iterator, List, NamedTuple, Tuple
 
 SECTOR = 512
 AREA_HEADER = "metadata area header"  # the edit that makes a new VG text the current one
@@ -50,6 +50,21 @@ def changed_runs(edit: Edit) -> Iterator[Edit]:
                 offset=edit.offset + start, old=edit.old[start:at], new=edit.new[start:at]
             )
             start = -1
+
+
+def joined(writes: Iterable[Tuple[int, bytes]]) -> List[Tuple[int, bytes]]:
+    """Return writes (offset, data), those made one that begin where the one before ends."""
+    starts: List[int] = []
+    parts: List[List[bytes]] = []
+    end = -1
+    for offset, data in writes:
+        if offset == end:
+            parts[-1].append(data)
+        else:
+            starts.append(offset)
+            parts.append([data])
+        end = offset + len(data)
+    return [(start, b"".join(part)) for start, part in zip(starts, parts)]
 
 
 def in_order(edits: List[Edit]) -> Tuple[Edit, ...]:

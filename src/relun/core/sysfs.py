@@ -43,11 +43,12 @@ def describe_sysfs(folder: str, number: str = "") -> BlockNode:
     maps = [name for name, uuid in holders if uuid.startswith("mpath-")]
     lvs = [name for name, uuid in holders if uuid.startswith("LVM-")]
     numbers = [number or _text(folder, "dev")]
-    for partition in _names(folder):
-        if os.path.exists(os.path.join(folder, partition, "partition")):
+    kernel_name = os.path.basename(folder)
+    for partition in _names(folder):  # their names begin with the disk's (block, disk_name)
+        if partition.startswith(kernel_name) and _text(folder, partition, "partition"):
             numbers.append(_text(folder, partition, "dev"))
     return BlockNode(
-        os.path.basename(folder),
+        kernel_name,
         tuple(name for name, _uuid in holders),
         _mounted_on(numbers),
         "/dev/mapper/" + maps[0] if maps else "",

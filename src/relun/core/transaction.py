@@ -8,7 +8,7 @@ import os
 
 from relun.core.device import Device
 from relun.core.digest import sha1
-from relun.core.edit import AREA_HEADER, Change, Edit
+from relun.core.edit import AREA_HEADER, Change, Edit, joined
 from relun.core.errors import DeviceError, FormatError, Interrupted, Refused
 from relun.core.hints import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import (
@@ -240,9 +240,10 @@ class Transaction:
             raise
 
     def _apply(self, writes: List[Tuple[int, int, bytes]]) -> None:
-        by_device: Dict[int, List[Tuple[int, bytes]]] = {}
+        unjoined: Dict[int, List[Tuple[int, bytes]]] = {}
         for number, offset, data in writes:
-            by_device.setdefault(number, []).append((offset, data))
+            unjoined.setdefault(number, []).append((offset, data))
+        by_device = {number: joined(mine) for number, mine in unjoined.items()}
         for number, mine in by_device.items():
             self.devices[number].write_many(mine)
         for number in sorted(by_device):

@@ -158,7 +158,8 @@ def quote(value: str) -> bytes:
 def unquote(token: bytes) -> bytes:
     """Return the content of a string token; any other token as it is."""
     if token[:1] == b'"':
-        return re.sub(rb"\\(.)", rb"\1", token[1:-1], flags=re.DOTALL)
+        inner = token[1:-1]
+        return re.sub(rb"\\(.)", rb"\1", inner, flags=re.DOTALL) if b"\\" in inner else inner
     if token[:1] == b"'":
         return token[1:-1]
     return token
@@ -179,6 +180,7 @@ class _Parser:
 
     def section(self, name: str, first: int, end: int) -> Section:
         """Parse items until the closing brace (or ``end`` for the whole text)."""
+        tokens = self.tokens
         values: Dict[str, Value] = {}
         sections: Dict[str, Section] = {}
         whole = not name
@@ -187,13 +189,10 @@ class _Parser:
         if self.depth > self.MAX_DEPTH:
             raise self.error(first)
         while True:
-            token = self.tokens[index]
-            if index >= end and whole:
-                break
-            if token == b"}" and not whole:
+            if index >= end if whole else tokens[index] == b"}":
                 break
             key = self.key(index)
-            following = self.tokens[index + 1]
+            following = tokens[index + 1]
             item: Union[Value, Section]
             if key in values or key in sections:
                 raise self.error(index)

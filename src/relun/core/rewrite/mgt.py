@@ -49,7 +49,7 @@ class MgtRewrite:
                 changes[name] = self.identity.vdi(elements[name])
         if elements.get("metadata_of_pool", "") not in _NO_POOL:
             changes["metadata_of_pool"] = ""
-        if record.uuid in dropped and record.live:
+        if dropped and record.uuid in dropped and record.live:
             changes["deleted"] = "1"
         new = record.replaced(**changes)
         if not self.options.label or not new.live or new.deleted:
