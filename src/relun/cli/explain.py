@@ -2,7 +2,7 @@
 
 from relun.cli.exits import Exit
 from relun.cli.output import Output
-from relun.core.catalogue import ENTRIES
+from relun.cli.words import entries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 def explain(arguments: "argparse.Namespace") -> Exit:
     """Explain the codes, or list them all."""
-    unknown = [code for code in arguments.codes if code not in ENTRIES]
+    known = entries()
+    unknown = [code for code in arguments.codes if code not in known]
     if unknown:
         arguments.parser.error(f"no such code: {', '.join(unknown)} (relun explain lists them all)")
     output = Output(arguments)
-    codes = arguments.codes or list(ENTRIES)
+    codes = arguments.codes or list(known)
     if output.as_json:
         from relun.cli.objects import explained
 
@@ -37,11 +38,11 @@ def explain(arguments: "argparse.Namespace") -> Exit:
 
 def title(code: str) -> str:
     """Return a code's title with its fields in brackets."""
-    return ENTRIES[code].title.format_map(_Named())
+    return entries()[code].title.format_map(_Named())
 
 
 def _whole(code: str) -> "list[Line]":
-    entry = ENTRIES[code]
+    entry = entries()[code]
     shown: list[Line] = [[(code, "bold"), (f": {title(code)}", "")], [(f"  {entry.meaning}", "")]]
     return [*shown, [(f"  {entry.remedy}", "")]] if entry.remedy else shown
 

@@ -48,6 +48,10 @@ def execute(argv: "Sequence[str]", ends_process: bool = False) -> int:
 
 def _run(arguments: "argparse.Namespace") -> Exit:
     verb = arguments.verb
+    if verb == "pool":
+        from relun.cli.pool.run import run
+
+        return run(arguments)
     if verb in ("resign", "recover", "undo", "seal") and not getattr(arguments, "dry_run", False):
         from relun.cli.writing import change
 

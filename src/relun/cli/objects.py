@@ -39,9 +39,9 @@ def as_object(report: "Report", verbose: int = 0) -> "Object":
     if report.outcome is not None:
         found["outcome"] = _outcome(report, report.outcome)
     if report.differences is not None:
-        found["differences"] = _findings(report.differences)
+        found["differences"] = findings_object(report.differences)
     if report.notes:
-        found["notes"] = _findings(report.notes)
+        found["notes"] = findings_object(report.notes)
     if report.signal:
         found["signal"] = report.signal
     return found
@@ -115,21 +115,23 @@ def _error(report: "Report") -> "Object | None":
         "title": words.error_title(error),
         "remedy": words.entry(error.code).remedy,
         "changed": error.changed,
-        "fields": _fields(error.fields),
-        "cause": _cause(error),
-        "findings": _findings(getattr(error, "findings", ())),
+        "fields": fields_object(error.fields),
+        "cause": cause_object(error),
+        "findings": findings_object(getattr(error, "findings", ())),
         "next": words.consequence(report)[1:],
     }
 
 
-def _cause(error: RelunError) -> "Object | None":
+def cause_object(error: RelunError) -> "Object | None":
+    """Return the error behind an error."""
     cause = error.fields.get("cause")
     if not isinstance(cause, RelunError):
         return None
     return {"code": cause.code, "title": words.title(cause.code, cause.fields)}
 
 
-def _fields(fields: "Object") -> "Object":
+def fields_object(fields: "Object") -> "Object":
+    """Return an error's or a finding's facts as JSON can have them."""
     return {
         key: value if isinstance(value, (*_PLAIN, list)) else str(value)
         for key, value in fields.items()
@@ -137,7 +139,8 @@ def _fields(fields: "Object") -> "Object":
     }
 
 
-def _findings(findings: "Iterable[Finding]") -> "list[Object]":
+def findings_object(findings: "Iterable[Finding]") -> "list[Object]":
+    """Return findings."""
     return [
         {
             "code": finding.code,
@@ -145,7 +148,7 @@ def _findings(findings: "Iterable[Finding]") -> "list[Object]":
             "title": words.title(finding.code, finding.fields),
             "where": finding.where,
             "offset": finding.offset if finding.offset >= 0 else None,
-            "fields": _fields(finding.fields),
+            "fields": fields_object(finding.fields),
         }
         for finding in findings
     ]
@@ -184,7 +187,7 @@ def _repository(repository: "Repository") -> "Object":
             for volume in repository.volumes
             if not volume.name.is_image
         ],
-        "findings": _findings(repository.findings),
+        "findings": findings_object(repository.findings),
     }
 
 
@@ -237,7 +240,7 @@ def _plan(report: "Report", plan: "Plan", verbose: int) -> "Object":
             "length": plan.space.region.size,
         },
         "dropped": list(plan.dropped),
-        "findings": _findings(plan.findings),
+        "findings": findings_object(plan.findings),
     }
 
 
@@ -257,6 +260,6 @@ def _outcome(report: "Report", outcome: "Outcome") -> "Object":
 
         shown["ids"] = report.plan.new_ids
         shown["dropped"] = list(report.plan.dropped)
-        shown["findings"] = _findings(report.plan.findings)
+        shown["findings"] = findings_object(report.plan.findings)
         shown["next_steps"] = next_steps(report)
     return shown

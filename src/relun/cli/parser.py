@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 
-def _argument(*names: str, **how: "Any") -> "Argument":
+def argument(*names: str, **how: "Any") -> "Argument":
+    """Return an entry of a table: what add_argument takes."""
     return names, how
 
 
-_TARGETS = _argument(
+_TARGETS = argument(
     "targets",
     nargs="+",
     metavar="TARGET",
@@ -25,59 +26,59 @@ _TARGETS = _argument(
     "nbd://host[:port]/export or nbd+unix:///export?socket=PATH. LUNs that hold the PVs of one VG "
     "are one SR; all other targets are an SR each",
 )
-_PASSWORDS = _argument(
+PASSWORDS = argument(
     "--password-file",
     metavar="FILE",
     help="names and passwords for iSCSI targets: lines such as `user = …`, `password = …` "
     "(docs/remote.md)",
 )
-_OUTPUT = (
-    _argument("--json", action="store_true", help="one JSON object per SR and line (docs/json.md)"),
-    _argument("--text", action="store_true", help="text, also where JSON is the default"),
-    _argument("-v", "--verbose", action="count", default=0, help="tell more; twice: bytes as well"),
+OUTPUT = (
+    argument("--json", action="store_true", help="one JSON object per SR and line (docs/json.md)"),
+    argument("--text", action="store_true", help="text, also where JSON is the default"),
+    argument("-v", "--verbose", action="count", default=0, help="tell more; twice: bytes as well"),
 )
-_YES = _argument("--yes", action="store_true", help="do not ask before a block device is changed")
-_IDENTITY = (
-    _argument(
+_YES = argument("--yes", action="store_true", help="do not ask before a block device is changed")
+IDENTITY = (
+    argument(
         "--sr-uuid",
         metavar="UUID",
         default="",
         help="the new SR uuid (one SR only); random if not given. All other new ids follow from "
         "it, so the same SR uuid gives the same ids again",
     ),
-    _argument(
+    argument(
         "--map",
         metavar="FILE",
         help="new ids of your choice (one SR only): JSON {old: new}, or lines of old and new id",
     ),
-    _argument(
+    argument(
         "--label",
         metavar="PATTERN",
         default="",
         help="new names of SR and VDIs: {name} is the old name, {sr} the SR's, {date} today's date",
     ),
-    _argument(
+    argument(
         "--drop-snapshots",
         action="store_true",
         help="remove snapshots, what only they need, and CBT logs",
     ),
-    _argument("--drop-cbt", action="store_true", help="remove changed-block-tracking logs"),
-    _argument(
+    argument("--drop-cbt", action="store_true", help="remove changed-block-tracking logs"),
+    argument(
         "--force-journals",
         action="store_true",
         help="go on with pending clone_ and leaf_ journals, which get new ids as well",
     ),
-    _argument(
+    argument(
         "--force-mgt",
         action="store_true",
         help="mark the MGT records that no volume stands behind as deleted, as SM would",
     ),
-    _argument(
+    argument(
         "--lvm-only",
         action="store_true",
         help="of an SR with a filesystem (ext, largeblock), change the LVM identity alone",
     ),
-    _argument(
+    argument(
         "--map-out", metavar="FILE", help="save old and new ids to FILE (one SR only), for --map"
     ),
 )
@@ -88,13 +89,13 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
         "show what is on a LUN",
         "Show SR, VDIs with names and sizes, the tree of their images, and everything worth "
         "knowing (findings). Reads only.",
-        (_TARGETS, _PASSWORDS, *_OUTPUT),
+        (_TARGETS, PASSWORDS, *OUTPUT),
     ),
     "plan": (
         "show what a resign would change",
         "Build the complete list of byte edits that `resign` would make, with the new ids. Reads "
         "only. Without --sr-uuid every run draws another SR uuid.",
-        (_TARGETS, *_IDENTITY, _PASSWORDS, *_OUTPUT),
+        (_TARGETS, *IDENTITY, PASSWORDS, *OUTPUT),
     ),
     "resign": (
         "give a cloned LUN a new identity",
@@ -103,14 +104,14 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
         "in use; `undo` takes it back.",
         (
             _TARGETS,
-            *_IDENTITY,
-            _argument("--dry-run", action="store_true", help="the same as plan"),
-            _argument(
+            *IDENTITY,
+            argument("--dry-run", action="store_true", help="the same as plan"),
+            argument(
                 "--expect-serial",
                 metavar="SERIAL",
                 help="refuse unless the device has this serial number or SCSI id",
             ),
-            _argument(
+            argument(
                 "--original",
                 metavar="DEVICE",
                 action="append",
@@ -119,26 +120,26 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
                 "once per LUN of the SR (one SR only)",
             ),
             _YES,
-            _PASSWORDS,
-            *_OUTPUT,
+            PASSWORDS,
+            *OUTPUT,
         ),
     ),
     "recover": (
         "finish what was interrupted",
         "Finish an interrupted resign, or an interrupted undo, with nothing but the LUN.",
-        (_TARGETS, _PASSWORDS, *_OUTPUT),
+        (_TARGETS, PASSWORDS, *OUTPUT),
     ),
     "undo": (
         "take a resign back",
         "Give back the LUN as it was before the resign, byte for byte. Works until the SR is used "
         "or sealed, and on a LUN in progress.",
-        (_TARGETS, _YES, _PASSWORDS, *_OUTPUT),
+        (_TARGETS, _YES, PASSWORDS, *OUTPUT),
     ),
     "seal": (
         "remove all that is left of the old identity",
         "Scrub relun's journal and LVM's old metadata texts from a resigned LUN. There is no undo "
         "afterwards.",
-        (_TARGETS, _YES, _PASSWORDS, *_OUTPUT),
+        (_TARGETS, _YES, PASSWORDS, *OUTPUT),
     ),
     "verify": (
         "check a resigned LUN",
@@ -146,15 +147,15 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
         "and that no byte changed but those that had to.",
         (
             _TARGETS,
-            _argument(
+            argument(
                 "--against",
                 metavar="ORIGINAL",
                 action="append",
                 default=[],
                 help="the LUN that was copied; give it once per LUN of the SR (one SR only)",
             ),
-            _PASSWORDS,
-            *_OUTPUT,
+            PASSWORDS,
+            *OUTPUT,
         ),
     ),
     "conflicts": (
@@ -162,23 +163,25 @@ VERBS: "dict[str, tuple[str, str, tuple[Argument, ...]]]" = {
         "Tell which SRs stand on several LUNs, which LUN is the original, which a clone, and why. "
         "Reads only.",
         (
-            _argument(
+            argument(
                 "targets",
                 nargs="*",
                 metavar="DEVICE",
                 help="block devices, image files or addresses of remote LUNs and portals; all "
                 "block devices if none is given",
             ),
-            _PASSWORDS,
-            *_OUTPUT,
+            PASSWORDS,
+            *OUTPUT,
         ),
     ),
     "explain": (
         "explain a finding's or an error's code",
         "Say what a code means and what to do. Without a code: list them all.",
-        (_argument("codes", nargs="*", metavar="CODE", help="such as vhd-footers"), *_OUTPUT),
+        (argument("codes", nargs="*", metavar="CODE", help="such as vhd-footers"), *OUTPUT),
     ),
 }
+# Verbs with verbs of their own, in the package relun.cli.<name>.
+GROUPS = {"pool": "bring clones into a pool of hosts and out of it, over XenAPI"}
 DESCRIPTION = (
     "Give a cloned LUN that holds a XenServer or XCP-ng storage repository an identity of its own."
 )
@@ -186,6 +189,10 @@ DESCRIPTION = (
 
 def parse(argv: "Sequence[str]") -> argparse.Namespace:
     """Return the arguments, the verb's own parser among them. Exits with code 2 on wrong usage."""
+    if argv and argv[0] in GROUPS:
+        from relun.cli.pool.parser import parse as parse_pool
+
+        return parse_pool(argv[1:])
     if not argv or argv[0] not in VERBS:
         overview = _overview()
         overview.parse_args(argv)
@@ -193,7 +200,7 @@ def parse(argv: "Sequence[str]") -> argparse.Namespace:
     _summary, description, arguments = VERBS[argv[0]]
     # Each add_argument makes a formatter; with a width it need not ask for the terminal's size.
     parser = argparse.ArgumentParser(
-        "relun " + argv[0], description=description, allow_abbrev=False, formatter_class=_sized
+        "relun " + argv[0], description=description, allow_abbrev=False, formatter_class=sized
     )
     for names, how in arguments:
         parser.add_argument(*names, **how)
@@ -203,7 +210,9 @@ def parse(argv: "Sequence[str]") -> argparse.Namespace:
     return found
 
 
-class _sized(argparse.HelpFormatter):  # noqa: N801
+class sized(argparse.HelpFormatter):  # noqa: N801
+    """A formatter that knows its width."""
+
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=100)
 
@@ -211,8 +220,9 @@ class _sized(argparse.HelpFormatter):  # noqa: N801
 def _overview() -> argparse.ArgumentParser:
     from relun.cli.version import version
 
-    width = max(map(len, VERBS))
-    lines = [f"  {verb.ljust(width)}  {entry[0]}" for verb, entry in VERBS.items()]
+    summaries = {**{verb: entry[0] for verb, entry in VERBS.items()}, **GROUPS}
+    width = max(map(len, summaries))
+    lines = [f"  {verb.ljust(width)}  {summary}" for verb, summary in summaries.items()]
     parser = argparse.ArgumentParser(
         "relun",
         description=DESCRIPTION,
@@ -221,5 +231,5 @@ def _overview() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version="relun " + version())
-    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do, see below")
+    parser.add_argument("verb", choices=summaries, metavar="VERB", help="what to do, see below")
     return parser

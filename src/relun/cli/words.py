@@ -28,9 +28,22 @@ class _Fields(dict):  # type: ignore[type-arg]
 
 def entry(code: str) -> "Entry":
     """Return the catalogue's entry, an empty one for a code that it does not know."""
-    from relun.core.catalogue import ENTRIES, Entry
+    from relun.core.catalogue import Entry
 
-    return ENTRIES.get(code, Entry(code, "", ""))
+    return entries(code.startswith("pool-")).get(code, Entry(code, "", ""))
+
+
+def entries(pool: bool = True) -> "Mapping[str, Entry]":
+    """Return the whole catalogue; without those of the pool it loads less."""
+    from relun.core.catalogue import ENTRIES
+
+    if not pool:
+        return ENTRIES
+    try:
+        from relun.pool.catalogue import ENTRIES as MORE
+    except ImportError:  # dom0 has no use for it
+        return ENTRIES
+    return {**ENTRIES, **MORE}
 
 
 def title(code: str, fields: "Mapping[str, Any]") -> str:

@@ -2,7 +2,7 @@
 
 from relun.core.catalogue import Entry
 
-ENTRIES: dict[str, Entry] = {
+ENTRIES: "dict[str, Entry]" = {
     "pool-package": Entry(
         "the XenAPI package for Python is not installed",
         "The pool's commands speak to xapi through its own client.",

@@ -1,0 +1,135 @@
+"""What ``relun pool`` says while it works, and what it says of errors: text or JSON objects."""
+
+import sys
+import threading
+
+from relun.cli.exits import Exit
+from relun.cli.schema import SCHEMA
+from relun.cli.words import clean, entry, error_title, finding_lines
+from relun.core.errors import Interrupted, RelunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from relun.cli.output import Line, Output
+    from relun.pool.events import Event
+
+_STYLES = {"failed": "bold red", "stands": "bold red", "undone": "yellow"}
+
+
+class Listening:
+    """A listener: JSON objects with --json, lines with steps and times on a terminal or with -v.
+
+    Events come from several threads.
+    """
+
+    def __init__(self, verb: str, output: "Output") -> None:
+        self._verb = verb
+        self._output = output
+        self._lock = threading.Lock()
+        self._terminal = sys.stderr.isatty()
+        self._open = ""  # the step that the terminal's last line shows, not ended yet
+
+    def __call__(self, event: "Event") -> None:
+        with self._lock:
+            if self._output.as_json:
+                self._output.show_object(event_object(self._verb, event))
+                sys.stdout.flush()
+            elif self._terminal or self._output.verbose:
+                self._tell(event)
+
+    def finish(self) -> None:
+        """Take away the line of a step that never ended."""
+        with self._lock:
+            if self._terminal and self._open:
+                sys.stderr.write("\r\033[K")
+                self._open = ""
+
+    def _tell(self, event: "Event") -> None:
+        said = "{}: {}".format(clean(event.work), event.step)
+        said += " " + clean(event.subject) if event.subject else ""
+        if event.state == "begun":
+            if self._terminal:
+                sys.stderr.write("\r\033[K" + said + " …")
+                self._open = said
+        else:
+            word = "" if event.state == "done" else event.state + ", "
+            start = "\r\033[K" if self._terminal else ""
+            line = "{}{}  ({}{:.1f} s)".format(start, said, word, event.seconds)
+            line += "  " + clean(event.text) if event.text else ""
+            sys.stderr.write(line + "\n")
+            self._open = ""
+        sys.stderr.flush()
+
+
+def event_object(verb: str, event: "Event") -> "dict[str, Any]":
+    """Return an event as JSON object."""
+    return {
+        "schema": SCHEMA,
+        "verb": verb,
+        "event": event.state,
+        "work": event.work,
+        "step": event.step,
+        "subject": event.subject,
+        "seconds": round(event.seconds, 3),
+        "text": event.text,
+    }
+
+
+def error_object(verb: str, subject: str, error: RelunError) -> "dict[str, Any]":
+    """Return the result object of something that failed."""
+    return {
+        "schema": SCHEMA,
+        "verb": verb,
+        "exit": int(exit_of(error)),
+        "subject": subject,
+        "error": described(error),
+    }
+
+
+def described(error: RelunError) -> "dict[str, Any]":
+    """Return an error as JSON object."""
+    from relun.cli.objects import cause_object, fields_object, findings_object
+
+    return {
+        "code": error.code,
+        "title": error_title(error),
+        "remedy": entry(error.code).remedy,
+        "changed": error.changed,
+        "fields": fields_object(error.fields),
+        "cause": cause_object(error),
+        "findings": findings_object(getattr(error, "findings", ())),
+        "standing": list(getattr(error, "standing", ())),
+    }
+
+
+def error_lines(subject: str, error: RelunError, verbose: int = 0) -> "list[Line]":
+    """Return what went wrong, what is left of it, and what to do."""
+    about = clean(subject) + ": " if subject else ""
+    shown: list[Line] = [[("relun: ", ""), (about + error_title(error), "bold red")]]
+    if error.code != "refused":
+        shown.append([("       " + error.code, "dim")])
+    findings = getattr(error, "findings", ())
+    shown += finding_lines(finding for finding in findings if finding.severity == "refuse")
+    if entry(error.code).remedy:
+        shown.append([("       " + entry(error.code).remedy, "")])
+    standing = getattr(error, "standing", ())
+    if standing:
+        shown.append([("       What stands, and could not be taken back:", "bold")])
+        shown += [[("         " + clean(line), "bold")] for line in standing]
+        shown.append([("       The same command run again goes on from there.", "")])
+    elif error.changed:
+        shown.append([("       The LUN is in progress; run the command again.", "bold")])
+    else:
+        shown.append([("       Nothing was changed.", "bold")])
+    if verbose and "trace" in error.fields:
+        shown += [[(line, "dim")] for line in error.fields["trace"].splitlines()]
+    return shown
+
+
+def exit_of(error: RelunError) -> Exit:
+    """Return the exit code of an error."""
+    if isinstance(error, Interrupted) or error.changed:
+        return Exit.INTERRUPTED
+    return Exit.REFUSED
