@@ -1,0 +1,101 @@
+"""Waits until a guest is up: its agent has reported, or a TCP port answers."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from relun.pool.connection import NULL, Connection, Record
+from relun.pool.errors import PoolRefused
+from relun.pool.steps import Cancelled, never
+
+_EVERY = 1.0  # seconds between two looks
+_CONNECT = 3.0  # seconds for a TCP connection
+
+
+class WaitFor(NamedTuple):
+    """What tells that a guest is up. ``port`` 0: its agent. ``address``: of the port, else the
+    one that the agent reports. ``timeout``: seconds.
+    """
+
+    port: int = 0
+    address: str = ""
+    timeout: float = 300.0
+
+    @property
+    def text(self) -> str:
+        """In a few words."""
+        if not self.port:
+            return "guest agent"
+        return f"TCP port {self.port}" + (f" of {self.address}" if self.address else "")
+
+
+class Up(NamedTuple):
+    """``address``: where the guest can be reached, as far as that is known."""
+
+    address: str
+    agent: str  # version of its drivers, empty when the agent has not reported
+
+
+def wait_for(
+    connection: Connection,
+    vm: str,
+    wanted: WaitFor,
+    cancelled: Cancelled = never,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Up:
+    """Return when the guest is up. Raise PoolRefused (pool-not-up, pool-stopped), ApiFailure."""
+    ends = clock() + wanted.timeout
+    while True:
+        record = connection.record("VM", vm)
+        up, why = _look(connection, record, wanted)
+        if up is not None:
+            return up
+        gone = record["power_state"] != "Running"
+        if gone or clock() >= ends:
+            raise PoolRefused(
+                "pool-not-up", vm=record["name_label"], waited=wanted.text, reason=why
+            )
+        if cancelled():
+            raise PoolRefused("pool-stopped", step=f"{record['name_label']} was up")
+        pause(min(_EVERY, max(0.0, ends - clock())))
+
+
+def _look(connection: Connection, vm: Record, wanted: WaitFor) -> tuple[Up | None, str]:
+    """Return the guest if it is up, else why it is not."""
+    if vm["power_state"] != "Running":
+        return None, f"the VM is {vm['power_state'].lower()}"
+    reported = _reported(connection, vm)
+    up = Up(wanted.address or _address(reported), _agent(reported))
+    if not wanted.port:
+        return (up, "") if up.agent else (None, "its agent has not reported")
+    if not up.address:
+        return None, "no address is known: its agent reports none"
+    try:
+        with socket.create_connection((up.address, wanted.port), timeout=_CONNECT):
+            return up, ""
+    except OSError as error:
+        return None, f"{up.address}, port {wanted.port}: {error.strerror or error}"
+
+
+def _reported(connection: Connection, vm: Record) -> Record:
+    reference = vm["guest_metrics"]
+    return connection.record("VM_guest_metrics", reference) if reference != NULL else {}
+
+
+def _agent(reported: Record) -> str:
+    """The version of the guest's drivers: its agent writes it when it starts."""
+    version = reported.get("PV_drivers_version", {})
+    parts = (version.get(key, "") for key in ("major", "minor", "micro", "build"))
+    return ".".join(part for part in parts if part)
+
+
+def _address(reported: Record) -> str:
+    """The first address, IPv4 before IPv6; keys are 0/ip, 0/ipv4/0, 0/ipv6/0 (xapi)."""
+    networks = reported.get("networks", {})
+    for kind in ("ip", "ipv4", "ipv6"):
+        for key in sorted(networks):
+            if key.split("/")[1:2] == [kind] and networks[key]:
+                return str(networks[key])
+    return ""
