@@ -24,6 +24,11 @@ ENTRIES: "dict[str, Entry]" = {
         "xapi refused the name or the password.",
         "Check both; see docs/pool.md for where relun takes the password from.",
     ),
+    "pool-stopped": Entry(
+        "stopped by a signal before {step}",
+        "The step that ran was ended first; then what had been done was taken back.",
+        "",
+    ),
     "pool-call": Entry(
         "{call} failed: {reason}",
         "xapi answered a call with an error.",

@@ -1,15 +1,21 @@
 """A session with a pool's xapi that is always closed."""
 
 import ssl
+import time
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from xml.parsers.expat import ExpatError
 
 from relun.pool.errors import PoolRefused
+from relun.pool.transport import Transport
 
 NULL = "OpaqueRef:NULL"
+NO_ANSWER = "no answer"  # the code of a call whose answer never came: it may have been done
+_NO_ANSWER = (OSError, HTTPException, ExpatError, xmlrpc.client.Error)
 Record = dict[str, Any]
 
 
@@ -38,36 +44,49 @@ class ApiFailure(Exception):  # noqa: N818 - xapi's own word
     @property
     def reason(self) -> str:
         """xapi's words in one line."""
-        return " ".join(part for part in (self.code, *self.details) if part)
+        return " ".join(" ".join((self.code, *self.details)).split())
 
     def __str__(self) -> str:
         return f"{self.call}: {self.reason}"
 
 
 class Connection:
-    """A logged-in session. Get one from ``connect``."""
+    """A logged-in session. Get one from ``connect``.
+
+    ``calls`` counts API calls, ``seconds`` is the time they took.
+    """
 
     def __init__(self, session: Any, address: Address) -> None:
         self._session = session
         self.address = address
         self.calls = 0
+        self.seconds = 0.0
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Make an API call, for example ``call("PBD.plug", pbd)``. Raise ApiFailure."""
         import XenAPI
 
         self.calls += 1
+        began = time.monotonic()
         try:
             return self._session.xenapi_request(method, arguments)
         except XenAPI.Failure as failure:
-            raise ApiFailure(method, list(failure.details)) from failure
-        except (OSError, xmlrpc.client.Error) as error:
-            raise ApiFailure(method, ["no answer", str(error)]) from error
+            raise ApiFailure(method, [str(part) for part in failure.details]) from failure
+        except _NO_ANSWER as error:
+            raise ApiFailure(method, [NO_ANSWER, _reason(error)]) from error
+        finally:
+            self.seconds += time.monotonic() - began
 
     def records(self, kind: str) -> dict[str, Record]:
         """Return all records of a class, by reference."""
         found: dict[str, Record] = self.call(f"{kind}.get_all_records")
         return found
+
+    def records_of(self, kind: str, field: str, reference: str) -> dict[str, Record]:
+        """Return the records of a class whose ``field`` is a reference, e.g. the VDIs of an SR."""
+        where = f'field "{field}" = "{reference}"'
+        found: dict[str, Record] = self.call(f"{kind}.get_all_records_where", where)
+        return {ref: record for ref, record in found.items() if record[field] == reference}
 
     def record(self, kind: str, reference: str) -> Record:
         """Return one record. Raise ApiFailure (HANDLE_INVALID)."""
@@ -88,6 +107,15 @@ class Connection:
         other = _session(self.address)
         other._session = self._session._session
         return Connection(other, self.address)
+
+    def close(self) -> None:
+        """Close the TCP connection; the session stays, and the next call opens another one."""
+        self._session.transport.close()
+
+    @property
+    def session(self) -> str:
+        """The session's reference."""
+        return str(self._session._session)
 
     @property
     def master(self) -> str:
@@ -110,42 +138,52 @@ def connect(address: Address) -> Iterator[Connection]:
             session.xenapi.session.logout()
         except Exception:
             pass  # the connection is gone, and the session ends with its time
+        session.transport.close()
 
 
-def _logged_in(address: Address) -> tuple[Any, Address]:
+def _logged_in(address: Address, may_redirect: bool = True) -> tuple[Any, Address]:
     try:
         import XenAPI
     except ImportError as error:
         raise PoolRefused("pool-package") from error
-    session = _session(address)
     try:
+        session = _session(address)
         session.login_with_password(address.user, address.password, "1.0", "relun")
     except XenAPI.Failure as failure:
         code, *details = failure.details
-        if code == "HOST_IS_SLAVE" and details:
-            parts = urlsplit(address.url)
-            port = f":{parts.port}" if parts.port else ""
-            return _logged_in(address._replace(url=f"{parts.scheme}://{details[0]}{port}"))
+        session.transport.close()
+        if code == "HOST_IS_SLAVE" and details and may_redirect:
+            return _logged_in(address._replace(url=_url_of(address.url, details[0])), False)
         fields = {"url": address.url, "user": address.user, "reason": code}
         raise PoolRefused("pool-login", **fields) from failure
-    except ssl.SSLCertVerificationError as error:
-        raise PoolRefused(
-            "pool-certificate", url=address.url, reason=error.verify_message
-        ) from error
-    except (OSError, xmlrpc.client.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise PoolRefused("pool-unreachable", url=address.url, reason=reason) from error
+    except ssl.SSLError as error:
+        reason = getattr(error, "verify_message", "") or error.reason or str(error)
+        raise PoolRefused("pool-certificate", url=address.url, reason=reason) from error
+    except _NO_ANSWER as error:
+        raise PoolRefused("pool-unreachable", url=address.url, reason=_reason(error)) from error
     return session, address
+
+
+def _url_of(url: str, host: str) -> str:
+    """Return the same URL at another host."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{port}"
 
 
 def _session(address: Address) -> Any:
     import XenAPI
 
-    if not address.url.startswith("https://"):
-        return XenAPI.Session(address.url)
-    context = ssl.create_default_context(cafile=address.ca or None)
-    if address.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    transport = xmlrpc.client.SafeTransport(context=context)
-    return XenAPI.Session(address.url, transport=transport)
+    context = None
+    if address.url.startswith("https://"):
+        context = ssl.create_default_context(cafile=address.ca or None)
+        if address.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+    return XenAPI.Session(address.url, transport=Transport(context))
+
+
+def _reason(error: Exception) -> str:
+    words = error.strerror if isinstance(error, OSError) else ""
+    return words or str(error) or type(error).__name__

@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from relun.pool import events
+from relun.pool.errors import PoolRefused
 from relun.pool.events import Event, Listener
+
+Cancelled = Callable[[], bool]
+
+
+def never() -> bool:
+    """Nothing is ever cancelled."""
+    return False
 
 
 class _Done(NamedTuple):
@@ -17,16 +25,24 @@ class _Done(NamedTuple):
 
 
 class Steps:
-    """The steps done so far by one piece of work."""
+    """The steps done so far by one piece of work.
 
-    def __init__(self, work: str, listener: Listener = events.nobody) -> None:
+    ``cancelled`` is asked before each step: the one that runs ends, and no other begins.
+    """
+
+    def __init__(
+        self, work: str, listener: Listener = events.nobody, cancelled: Cancelled = never
+    ) -> None:
         self.work = work
         self.listener = listener
+        self.cancelled = cancelled
         self._done: list[_Done] = []
 
     @contextmanager
     def step(self, name: str, subject: str = "") -> Iterator[None]:
-        """Tell the beginning and the end of what happens inside."""
+        """Tell the beginning and the end of what happens inside. Raise PoolRefused (pool-stopped)."""
+        if self.cancelled():
+            raise PoolRefused("pool-stopped", step=name)
         with events.step(self.listener, self.work, name, subject):
             yield
 
