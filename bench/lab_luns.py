@@ -4,7 +4,8 @@
 
 The LUNs come over iSCSI; whole processes are measured, from the start of the first to the end of
 the last, on a fresh clone with cold caches. The ancestor's method is the one of the
-ReLVHDoISCSISR driver of 2015, as commands. Needs root; exit code 1 when a bar is not met.
+ReLVHDoISCSISR driver of 2015, as commands; it drops all snapshots, so relun does the same here.
+Needs root; exit code 1 when a bar is not met.
 """
 
 import statistics

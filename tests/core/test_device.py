@@ -382,3 +382,22 @@ def test_device_of_ones_own_must_bring_its_three_ways() -> None:
         for action in actions:
             with pytest.raises(NotImplementedError):
                 action()
+
+
+def test_read_many(image: str) -> None:
+    """Neighbours come in one read, in whatever order they are asked for; the others alone."""
+    asked: List[Any] = []
+    with open_device(image) as device:
+        inner = device._read
+
+        def counted(offset: int, length: int) -> bytes:
+            asked.append((offset, length))
+            return inner(offset, length)
+
+        device._read = counted  # type: ignore[method-assign]
+        ranges = [(9000, 50), (4096, 512), (5120, 512), (4608, 10), (6145, 5), (8 << 10, 1 << 16)]
+        ranges += [(4096, 512), (100, 0)]
+        found = device.read_many(ranges)
+        assert found == [pattern()[offset : offset + length] for offset, length in ranges]
+        assert device.read_many([]) == []
+    assert asked == [(100, 0), (4096, 1536), (6145, 5), (8 << 10, 1 << 16)]

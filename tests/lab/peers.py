@@ -41,9 +41,14 @@ def ancestor(lab: Lab, image: str) -> Measure:
 
 
 def relun(
-    lab: Lab, image: str, words: Sequence[str] = ("resign", "--yes", "--sr-uuid", NEW_SR)
+    lab: Lab,
+    image: str,
+    words: Sequence[str] = ("resign", "--yes", "--drop-snapshots", "--sr-uuid", NEW_SR),
 ) -> Measure:
-    """relun's command line, whole process; the device follows ``words``."""
+    """relun's command line, whole process; the device follows ``words``.
+
+    Snapshots are dropped, as the ancestor dropped them.
+    """
     command = relun_command(words) + " $device; echo commands 0"
     return _on_a_fresh_lun(lab, "relun", image, command)
 

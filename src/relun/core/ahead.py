@@ -1,6 +1,8 @@
-"""What ``repository`` will read of volumes, asked for together: for devices that are far away.
+"""What ``repository`` will read of volumes, asked for together.
 
-Nothing depends on it but time. VHDs take two rounds: only their headers tell where locators lie.
+Nothing depends on it but time: one volume's end is often the next one's start, and devices that are
+far away take many requests at once. VHDs take two rounds: only their headers tell where their
+locators lie.
 """
 
 from relun.core.errors import FormatError

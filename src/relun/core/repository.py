@@ -26,6 +26,8 @@ DAMAGED = "damaged"
 EMPTY = "empty"
 FOREIGN = "foreign"  # something else: gfs2, a partition table, a filesystem, …
 
+_MANY = 8  # volumes whose neighbourhood makes up for a look at all of them beforehand
+
 # Where a LUN stands between the clone it was and the SR it becomes.
 ORIGINAL, IN_PROGRESS, DONE = "original", "in-progress", "done"
 
@@ -91,7 +93,7 @@ def load(devices: Sequence[Device]) -> Repository:
     filesystem = ""
     if kind == LVM_SR:
         reader = VolumeReader(group, devices, members)
-        if any(device.pipelined for device in devices):
+        if len(group.lvs) >= _MANY or any(device.pipelined for device in devices):
             from relun.core.ahead import read_ahead
 
             read_ahead(reader, group)

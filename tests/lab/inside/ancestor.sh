@@ -1,8 +1,8 @@
 # The way the driver of 2015 gave a LUN new identities, as the commands that it ran: the metadata
 # text is saved, edited and restored, then every volume is activated and edited by processes of its
 # own. Arguments: the device; the new SR uuid. Prints "commands N", the number of LVM commands.
-# What that driver kept is kept (the VG's own uuid, the VHDs' uuids); its removal of all snapshots is
-# left out, so its time here is a lower bound.
+# What that driver kept is kept (the VG's own uuid, the VHDs' uuids). Its scans of all volumes by SM
+# in between are left out, so its time here is a lower bound.
 set -e -o pipefail
 device=$1 sr=$2
 work=$(mktemp -d)
@@ -82,6 +82,13 @@ for volume in "${volumes[@]}"; do
   activate "$parent"
   perl "$here/vhd_parent.pl" set "/dev/$new_vg/$volume" "/dev/$new_vg/$parent"
 done
+
+# 6. The snapshots go, one by one; base copies stay.
+if [[ -e /dev/$new_vg/MGT ]]; then
+  for snapshot in $(perl "$here/mgt_snapshots.pl" "/dev/$new_vg/MGT"); do
+    lvm_run lvremove -f "$new_vg/VHD-$snapshot"
+  done
+fi
 lvm_run vgchange -an "$new_vg"
 rm -rf "$work"
 echo "commands $commands"
