@@ -6,6 +6,7 @@ xapi has no call that changes a VBD's VDI: the VBD is destroyed and made anew.
 from typing import NamedTuple
 
 from relun.pool import events, machine
+from relun.pool.claim import Claim
 from relun.pool.connection import ApiFailure, Connection, Record
 from relun.pool.copies import copied_uuid
 from relun.pool.errors import PoolRefused
@@ -20,6 +21,7 @@ class Swapped(NamedTuple):
 
     vm_uuid: str
     vm: str
+    sr_uuid: str
     userdevice: str
     disk: str
     now_uuid: str
@@ -28,9 +30,8 @@ class Swapped(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A disk of a VM, its original VDI and that one's copy, as references."""
+    """A disk of a VM (``vbd``), its original VDI and that one's copy, as references."""
 
-    vm: str
     vbd: Record
     old: str
     copy: str
@@ -42,102 +43,129 @@ def swap_disk(
     disk: str,
     sr: str,
     back: bool = False,
+    take_over: bool = False,
     listener: Listener = events.nobody,
     cancelled: Cancelled = never,
 ) -> Swapped:
     """Give a halted VM the copy of ``disk`` on ``sr`` in its place; with ``back`` the disk again.
 
-    ``disk`` is the original VDI, by uuid or name; it stays where it is. Raise PoolRefused when
-    nothing was changed, PoolUnfinished when the VM is without its disk.
+    ``disk`` is the original VDI, by uuid or name; it stays where it is. ``take_over``: another
+    swap that seems under way was broken off. Raise PoolRefused when nothing was changed,
+    PoolUnfinished when the VM is without its disk.
     """
     try:
         reference, record = find_vm(connection, vm)
         clone_reference, clone, _original = find_clone(connection, sr)
-        place = _place(connection, reference, record, disk, clone_reference, clone)
-        wanted, present = (place.old, place.copy) if back else (place.copy, place.old)
-        already = place.vbd["VDI"] == wanted
-        if not already:
-            if record["power_state"] != "Halted":
-                raise PoolRefused("pool-vm-running", vm=record["name_label"])
-            steps = Steps(record["name_label"], listener, cancelled)
-            _swap(connection, steps, place, wanted)
-        return Swapped(
-            record["uuid"],
-            record["name_label"],
-            place.vbd["userdevice"],
-            connection.call("VDI.get_name_label", wanted),
-            connection.call("VDI.get_uuid", wanted),
-            connection.call("VDI.get_uuid", present),
-            already,
-        )
+        swap = _Swap(connection, reference, record, clone_reference, clone)
+        steps = Steps(record["name_label"], listener, cancelled)
+        return swap.run(disk, back, take_over, steps)
     except ApiFailure as failure:  # nothing was begun, or it is done
         raise as_ours(failure) from failure
 
 
-def _place(
-    connection: Connection, vm: str, record: Record, disk: str, sr: str, clone: Record
-) -> _Place:
-    """Find the disk among those of the VM, be the VDI itself there or its copy."""
-    vdis = connection.records("VDI")
-    by_uuid = {vdi["uuid"]: reference for reference, vdi in vdis.items()}
-    copies = {
-        by_uuid[new]: reference
-        for reference, vdi in vdis.items()
-        if (new := copied_uuid(clone["uuid"], vdi["uuid"])) in by_uuid
-    }
-    found = []
-    for vbd in _vbds(connection, vm).values():
-        old = copies.get(vbd["VDI"], vbd["VDI"])
-        if vbd["type"] == "Disk" and disk in (
-            vdis.get(old, {}).get("uuid"),
-            vdis.get(old, {}).get("name_label"),
-        ):
-            found.append((vbd, old))
-    name = record["name_label"]
-    if not found:
-        raise PoolRefused("pool-disk-missing", vm=name, disk=disk)
-    if len(found) > 1:
-        uuids = sorted(vdis[old]["uuid"] for _vbd, old in found)
-        raise PoolRefused("pool-several", kind="VDI", name=disk, uuids=uuids)
-    ((vbd, old),) = found
-    copy = by_uuid.get(copied_uuid(clone["uuid"], vdis[old]["uuid"]), "")
-    if not copy or vdis[copy]["SR"] != sr:
-        raise PoolRefused("pool-disks-missing", vm=name, disks=[disk])
-    if vdis[copy]["read_only"] and vbd["mode"] == "RW":
-        raise PoolRefused("pool-disks-read-only", vm=name, disks=[disk])
-    return _Place(vm, vbd, old, copy)
+class _Swap:
+    def __init__(
+        self, connection: Connection, vm: str, record: Record, sr: str, clone: Record
+    ) -> None:
+        self._connection = connection
+        self._vm = vm
+        self._record = record
+        self._sr = sr
+        self._clone = clone
 
+    def run(self, disk: str, back: bool, take_over: bool, steps: Steps) -> Swapped:
+        name = self._record["name_label"]
+        place = self._place(disk)
+        already = self._is_there(place, back)
+        if not already:
+            if self._record["power_state"] != "Halted":
+                raise PoolRefused("pool-vm-running", vm=name)
+            key = f"relun-swapping-{self._record['uuid']}"
+            claim = Claim(self._connection, self._sr, key)
+            with all_or_nothing(steps):
+                claim.take(steps, name, take_over)
+                place = self._place(disk)  # nobody else changes it now
+                already = self._is_there(place, back)
+                if not already:
+                    self._swap(steps, place, back)
+                with steps.step("SR.remove_from_other_config", key):
+                    claim.release()
+        now, before = (place.old, place.copy) if back else (place.copy, place.old)
+        vdis = self._connection.records("VDI")
+        return Swapped(
+            self._record["uuid"],
+            name,
+            self._clone["uuid"],
+            place.vbd["userdevice"],
+            vdis[place.old]["name_label"],
+            vdis[now]["uuid"],
+            vdis[before]["uuid"],
+            already,
+        )
 
-def _swap(connection: Connection, steps: Steps, place: _Place, wanted: str) -> None:
-    before = place.vbd["VDI"]
-    device = place.vbd["userdevice"]
-    uuid = connection.call("VDI.get_uuid", before)
-    standing = f"disk {device} of the VM {steps.work}: it is to have the VDI {uuid}"
-    with all_or_nothing(steps):
+    def _place(self, disk: str) -> _Place:
+        """Find a disk among those of the VM, be the VDI itself there or its copy."""
+        name = self._record["name_label"]
+        vdis = self._connection.records("VDI")
+        copies = self._copies(vdis)
+        originals = {copy: old for old, copy in copies.items()}
+        found = []
+        for vbd in self._vbds().values():
+            old = originals.get(vbd["VDI"], vbd["VDI"])
+            if old in vdis and disk in (vdis[old]["uuid"], vdis[old]["name_label"]):
+                found.append((vbd, old))
+        if not found:
+            raise PoolRefused("pool-disk-missing", vm=name, disk=disk)
+        if len(found) > 1:
+            uuids = sorted(vdis[old]["uuid"] for _vbd, old in found)
+            raise PoolRefused("pool-several", kind="VDI", name=disk, uuids=uuids)
+        ((vbd, old),) = found
+        if old not in copies:
+            raise PoolRefused("pool-disks-missing", vm=name, disks=[disk])
+        copy = copies[old]
+        if vdis[copy]["read_only"] and vbd["mode"] == "RW":
+            raise PoolRefused("pool-disks-read-only", vm=name, disks=[disk])
+        return _Place(vbd, old, copy)
+
+    def _copies(self, vdis: dict[str, Record]) -> dict[str, str]:
+        """Original -> copy, of all VDIs in the pool that have one on the clone."""
+        here = {vdi["uuid"]: ref for ref, vdi in vdis.items() if vdi["SR"] == self._sr}
+        derived = {ref: copied_uuid(self._clone["uuid"], vdi["uuid"]) for ref, vdi in vdis.items()}
+        return {reference: here[new] for reference, new in derived.items() if new in here}
+
+    @staticmethod
+    def _is_there(place: _Place, back: bool) -> bool:
+        return bool(place.vbd["VDI"] == (place.old if back else place.copy))
+
+    def _swap(self, steps: Steps, place: _Place, back: bool) -> None:
+        now, before = (place.old, place.copy) if back else (place.copy, place.old)
+        device = place.vbd["userdevice"]
+        uuid = self._connection.call("VDI.get_uuid", before)
+
+        def take_back() -> None:
+            self._set(Steps(steps.work), place.vbd, before)
+
         # Noted first: a call may do its work and its answer be lost.
-        back = lambda: _set(connection, Steps(steps.work), place, before)  # noqa: E731
-        steps.undo_with("VBD.create", f"disk {device}", standing, back)
-        _set(connection, steps, place, wanted)
+        standing = f"the VM {steps.work} without its disk {device}, which was the VDI {uuid}"
+        steps.undo_with("VBD.create", f"disk {device}", standing, take_back)
+        self._set(steps, place.vbd, now)
 
+    def _set(self, steps: Steps, disk: Record, vdi: str) -> None:
+        """See to it that the VM has this VDI in the disk's place, whatever is there now."""
+        device = disk["userdevice"]
+        there = {ref: vbd for ref, vbd in self._vbds().items() if vbd["userdevice"] == device}
+        if [vbd["VDI"] for vbd in there.values()] == [vdi]:
+            return
+        for reference in there:
+            with steps.step("VBD.destroy", f"disk {device}"):
+                self._connection.call("VBD.destroy", reference)
+        with steps.step("VBD.create", f"disk {device}"):
+            self._connection.call("VBD.create", machine.vbd(disk, self._vm, vdi))
 
-def _set(connection: Connection, steps: Steps, place: _Place, vdi: str) -> None:
-    """See to it that the VM has this VDI in the disk's place, whatever is there now."""
-    device = place.vbd["userdevice"]
-    there = {
-        reference: vbd
-        for reference, vbd in _vbds(connection, place.vm).items()
-        if vbd["userdevice"] == device
-    }
-    if [vbd["VDI"] for vbd in there.values()] == [vdi]:
-        return
-    for reference in there:
-        with steps.step("VBD.destroy", f"disk {device}"):
-            connection.call("VBD.destroy", reference)
-    with steps.step("VBD.create", f"disk {device}"):
-        connection.call("VBD.create", machine.vbd(place.vbd, place.vm, vdi))
-
-
-def _vbds(connection: Connection, vm: str) -> dict[str, Record]:
-    return {
-        reference: vbd for reference, vbd in connection.records("VBD").items() if vbd["VM"] == vm
-    }
+    def _vbds(self) -> dict[str, Record]:
+        """The VM's disks, without its CD drives."""
+        return {
+            reference: vbd
+            for reference, vbd in self._connection.records("VBD").items()
+            if vbd["VM"] == self._vm and vbd["type"] == "Disk"
+        }
