@@ -1,7 +1,7 @@
 # `make setup` prepares everything and is quick when there is nothing to do; all else calls it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench fuzz mutants rpm pack clean
+.PHONY: help setup demo test lab crash lint bench fuzz mutants rpm pack clean
 
 PY := .venv/bin/python
 STAMPS := $(addprefix .cache/setup/,debian venv venv36 venv313 npm)
@@ -11,6 +11,8 @@ help:
 	@echo "make setup   .venv with relun in it, and what the tests need"
 	@echo "make demo    a real LUN image copied, resigned and shown beside its original"
 	@echo "make test    lint, all tests, coverage, and core on CPython 3.6 and 3.13"
+	@echo "make lab     the scenarios with a kernel of their own: original and clone over iSCSI"
+	@echo "make crash   more crash states than make test tries: CRASH (10) times the random ones"
 	@echo "make lint    ruff, mypy, layers"
 	@echo "make bench   the figures of the README"
 	@echo "make rpm     dist/relun-*.noarch.rpm, for dom0"
@@ -37,8 +39,15 @@ demo: setup
 	@$(PY) scripts/demo.py
 
 bench: setup
-	@$(PY) bench/run.py
-	@$(PY) bench/driver.py
+	@status=0; for part in run driver remote_luns lab_luns; do \
+	    printf '\n%s\n\n' "$$part"; $(PY) bench/$$part.py || status=1; done; exit $$status
+
+lab: setup tier-lab
+
+# make test has fewer of the random ones.
+crash: export RELUN_CRASH ?= $(or $(CRASH),10)
+crash: setup
+	@$(PY) -m pytest -q tests/crash/test_states.py
 
 # make test has a short run of both.
 fuzz: export FUZZ_SECONDS ?= 300

@@ -4,9 +4,10 @@ Each test's first line is the item it holds. What CloudStack does as a whole is 
 """
 
 import os
+import socket
 import subprocess
 import xmlrpc.client
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,25 @@ def test_secret(site: Site) -> None:
     assert "<name>chappassword_secret</name>" in site.master.runner.requests[-1]
     assert "tiger" not in site.master.runner.requests[-1]
     assert not any("tiger" in line for line in site.master.runner.dom0.log("SMlog"))
+
+
+@pytest.fixture
+def reply_timeout() -> Iterator[Callable[[float], None]]:
+    """Sets how long clients wait for a reply, in seconds."""
+    yield socket.setdefaulttimeout
+    socket.setdefaulttimeout(None)
+
+
+def test_within_wait(one_site: Site, reply_timeout: Callable[[float], None]) -> None:
+    """Completes within CloudStack `wait`: how long its client waits, 1800 s if not set.
+
+    The largest LUN here has 300 disks; the client waits for its reply a thirtieth of that.
+    """
+    reply_timeout(60)
+    assert SENTENCE in " ".join(create(one_site, one_site.lun("many").config))
+    reply_timeout(0.001)  # that it would not have waited any longer
+    with pytest.raises(TimeoutError):
+        create(one_site, one_site.lun("single").config)
 
 
 def test_second_run(site: Site) -> None:
