@@ -56,7 +56,8 @@ def markdown(rows: Sequence[Row]) -> str:
     """Return the table."""
     lines = ["| what | figure | against | ratio | bar | met |", "|---|---|---|---|---|---|"]
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        digits = 2 if row.ratio is None or row.ratio >= 0.1 else 3
+        ratio = "" if row.ratio is None else f"{row.ratio:.{digits}f}"
         bar = "" if row.bar is None else f"≤ {row.bar:g}{row.unit}"
         met = {None: "", True: "yes", False: "**no**"}[row.met]
         lines.append(f"| {row.what} | {row.figure} | {row.against} | {ratio} | {bar} | {met} |")
