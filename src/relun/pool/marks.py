@@ -10,7 +10,10 @@ ON_SR = "relun-sr"  # of a VM: the uuid of the attached SR its disks are on
 
 
 class Vdi(NamedTuple):
-    """A virtual disk of an attached clone. ``size``: bytes, as the guest sees it."""
+    """A virtual disk of an attached clone. ``size``: bytes, as the guest sees it.
+
+    ``old_uuid`` is empty where nobody knows it any more: the SR was in use since it was resigned.
+    """
 
     reference: str
     uuid: str
@@ -20,7 +23,11 @@ class Vdi(NamedTuple):
 
 
 class Attached(NamedTuple):
-    """An SR that relun attached. ``hosts``: names of those that have it plugged."""
+    """An SR that relun attached. ``hosts``: names of those that have it plugged.
+
+    ``already``: nothing was left to do. ``seconds`` in all, ``pool_seconds`` of them in the pool's
+    ``calls``; ``round_trips`` to the LUN.
+    """
 
     reference: str
     sr_uuid: str
@@ -29,3 +36,9 @@ class Attached(NamedTuple):
     scsi_id: str
     vdis: tuple[Vdi, ...]
     hosts: tuple[str, ...]
+    target: str = ""
+    already: bool = False
+    seconds: float = 0.0
+    pool_seconds: float = 0.0
+    calls: int = 0
+    round_trips: int = 0

@@ -24,6 +24,14 @@ class _Done(NamedTuple):
     back: Callable[[], object]
 
 
+class Undo(NamedTuple):
+    """How something is taken back, if it is there. ``standing``: what is left while it is not."""
+
+    step: str
+    standing: str
+    back: Callable[[], object]
+
+
 class Steps:
     """The steps done so far by one piece of work.
 
@@ -40,11 +48,37 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, subject: str = "") -> Iterator[None]:
-        """Tell the beginning and the end of what happens inside. Raise PoolRefused (pool-stopped)."""
+        """Tell the beginning and the end of what happens inside.
+
+        Raise PoolRefused (pool-stopped) when no step is to begin any more.
+        """
         if self.cancelled():
             raise PoolRefused("pool-stopped", step=name)
         with events.step(self.listener, self.work, name, subject):
             yield
+
+    @contextmanager
+    def making(
+        self,
+        name: str,
+        subject: str,
+        undo: "Undo",
+        untouched: Callable[[Exception], bool] = lambda _error: False,
+    ) -> Iterator[None]:
+        """Do a step that makes something.
+
+        It is taken back also when it failed itself, for it may have done its work and the answer
+        be lost; unless ``untouched`` tells by the error that it did nothing.
+        """
+        with self.step(name, subject):
+            done = _Done(undo.step, subject, undo.standing, undo.back)
+            self._done.append(done)
+            try:
+                yield
+            except Exception as error:
+                if untouched(error):
+                    self._done.remove(done)
+                raise
 
     def undo_with(self, name: str, subject: str, standing: str, back: Callable[[], object]) -> None:
         """Note how something that was just done is taken back. ``standing``: what it left."""
@@ -69,6 +103,10 @@ class Steps:
             seconds = time.monotonic() - began
             self.listener(Event(self.work, done.step, done.subject, state, seconds, text))
         return tuple(standing)
+
+    def stands(self, name: str, subject: str, text: str) -> None:
+        """Tell of something that could not be taken away and does no harm."""
+        self.listener(Event(self.work, name, subject, events.STANDS, 0.0, text))
 
     def keep(self) -> None:
         """All of it is to stay: nothing is taken back from here on."""

@@ -9,7 +9,7 @@ from typing import Any
 
 _CONNECT_SECONDS = 20.0
 _IDLE_SECONDS = 5.0  # a server may close a connection that nobody uses
-# A plug may take minutes without a byte on the wire: only keep-alive can tell that the peer is gone.
+# A plug may take minutes without a byte on the wire: only keep-alive tells that the peer is gone.
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 

@@ -38,9 +38,11 @@ def run(arguments: "argparse.Namespace") -> Exit:
 
     verb = module_of(arguments.pool_verb)
     output = Output(arguments)
-    where = address(arguments)
     listening = Listening("pool " + arguments.pool_verb, output)
     try:
+        if hasattr(verb, "prepare"):
+            verb.prepare(arguments)
+        where = address(arguments)
         with PutOff(for_good=arguments.ends_process) as put_off, connect(where) as connection:
             work = Work(connection, output, listening, put_off)
             code: Exit = verb.run(arguments, work)
