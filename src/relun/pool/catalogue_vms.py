@@ -21,11 +21,6 @@ ENTRIES: "dict[str, Entry]" = {
         "A disk is swapped while the VM is shut down: the guest would lose it under its feet.",
         "Shut the VM down, and repeat the command.",
     ),
-    "pool-several": Entry(
-        "there are several {kind}s named {name}: {uuids}",
-        "A name has to be the only one of its kind.",
-        "Give the uuid.",
-    ),
     "pool-network-missing": Entry(
         "the pool has no network {network}",
         "The NICs of the new VM were to be connected to it.",
@@ -83,11 +78,6 @@ ENTRIES: "dict[str, Entry]" = {
         "",
     ),
     # --- what went wrong
-    "pool-standing": Entry(
-        "it failed, and not all of it could be taken back",
-        "The pool did not answer, or refused, while relun removed what it had made.",
-        "See what stands; the same command goes on from there.",
-    ),
     # --- DR tests
     "pool-plan": Entry(
         "{file}: {reason}",
