@@ -41,7 +41,7 @@ def prepare(arguments: "argparse.Namespace") -> None:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             arguments.parser.error(f"--password-file {arguments.password_file}: {reason}")
-    if arguments.verb in _READING:
+    if getattr(arguments, "pool_verb", arguments.verb) in _READING:
         arguments.targets = [lun for target in arguments.targets for lun in _luns(target)]
 
 
@@ -51,7 +51,7 @@ def open_address(shown: str, writable: bool) -> "Device":
         raise _unreachable[shown]
     from relun.remote.opening import open_remote
 
-    return open_remote(shown, _login(shown), writable)
+    return open_remote(shown, login_of(shown), writable)
 
 
 def _hidden(word: str) -> str:
@@ -63,7 +63,8 @@ def _hidden(word: str) -> str:
     return option + equals + shown
 
 
-def _login(shown: str) -> Login:
+def login_of(shown: str) -> Login:
+    """Return names and passwords for an address: typed, of the password file, the environment."""
     login = _typed.get(shown, Login())
     for more in (*_from_file, Login(*(os.environ.get(name, "") for name in _VARIABLES))):
         login = login.filled(more)
@@ -76,7 +77,7 @@ def _luns(target: str) -> "list[str]":
     from relun.remote.discovery import luns_of_portal
 
     try:
-        found = luns_of_portal(target, _login(target)) or [target]
+        found = luns_of_portal(target, login_of(target)) or [target]
     except DeviceError as error:
         _unreachable[target] = error  # told when its turn comes
         return [target]

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     import argparse
 
     from relun.pool.connection import Connection
-    from relun.pool.events import Listener
 
 
 class Work:
     """What a verb works with. ``cancelled`` tells whether a signal came: then no step begins."""
 
     def __init__(
-        self, connection: "Connection", output: Output, listener: "Listener", cancelled: PutOff
+        self, connection: "Connection", output: Output, listener: Listening, cancelled: PutOff
     ) -> None:
         self.connection = connection
         self.output = output

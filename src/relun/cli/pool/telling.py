@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from relun.cli.output import Line, Output
     from relun.pool.events import Event
 
-_STYLES = {"failed": "bold red", "stands": "bold red", "undone": "yellow"}
-
 
 class Listening:
     """A listener: JSON objects with --json, lines with steps and times on a terminal or with -v.
 
-    Events come from several threads.
+    Events come from several threads. Of several pieces of work at once a terminal shows one line,
+    and what goes wrong.
     """
 
     def __init__(self, verb: str, output: "Output") -> None:
@@ -29,38 +28,65 @@ class Listening:
         self._output = output
         self._lock = threading.Lock()
         self._terminal = sys.stderr.isatty()
-        self._open = ""  # the step that the terminal's last line shows, not ended yet
+        self._open = False  # the last line of the terminal shows a step that has not ended
+        self._number = 1
+        self._ended = 0
 
     def __call__(self, event: "Event") -> None:
         with self._lock:
             if self._output.as_json:
                 self._output.show_object(event_object(self._verb, event))
                 sys.stdout.flush()
+            elif self._number > 1 and not self._output.verbose:
+                self._tell_of_many(event)
             elif self._terminal or self._output.verbose:
                 self._tell(event)
+
+    def several(self, number: int) -> None:
+        """So many pieces of work are told of."""
+        self._number = number
+
+    def ended(self) -> None:
+        """One of them has ended."""
+        with self._lock:
+            self._ended += 1
 
     def finish(self) -> None:
         """Take away the line of a step that never ended."""
         with self._lock:
-            if self._terminal and self._open:
-                sys.stderr.write("\r\033[K")
-                self._open = ""
+            if self._open:
+                self._write("", False)
 
     def _tell(self, event: "Event") -> None:
-        said = "{}: {}".format(clean(event.work), event.step)
-        said += " " + clean(event.subject) if event.subject else ""
         if event.state == "begun":
             if self._terminal:
-                sys.stderr.write("\r\033[K" + said + " …")
-                self._open = said
-        else:
-            word = "" if event.state == "done" else event.state + ", "
-            start = "\r\033[K" if self._terminal else ""
-            line = "{}{}  ({}{:.1f} s)".format(start, said, word, event.seconds)
-            line += "  " + clean(event.text) if event.text else ""
-            sys.stderr.write(line + "\n")
-            self._open = ""
-        sys.stderr.flush()
+                self._write(_step(event) + " …", True)
+            return
+        word = "" if event.state == "done" else event.state + ", "
+        line = "{}  ({}{:.1f} s)".format(_step(event), word, event.seconds)
+        line += "  " + clean(event.text) if event.text else ""
+        self._write(line + "\n", False)
+
+    def _tell_of_many(self, event: "Event") -> None:
+        if event.state in ("failed", "stands"):
+            said = "{}  ({})  {}\n".format(_step(event), event.state, clean(event.text))
+            self._write(said, False)
+        elif self._terminal:
+            self._write("[{}/{}] {}".format(self._ended, self._number, _step(event)), True)
+
+    def _write(self, text: str, is_open: bool) -> None:
+        start = "\r\033[K" if self._terminal else ""
+        try:
+            sys.stderr.write(start + text)
+            sys.stderr.flush()
+        except OSError:
+            pass  # nobody reads it any more; the work goes on
+        self._open = is_open
+
+
+def _step(event: "Event") -> str:
+    parts = (event.work + ":", event.step, event.subject)
+    return clean(" ".join(part for part in parts if part))
 
 
 def event_object(verb: str, event: "Event") -> "dict[str, Any]":
