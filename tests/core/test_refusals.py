@@ -336,6 +336,11 @@ def test_all_reasons_are_told_at_once(tmpdir: Any) -> None:
     assert codes(refused(devices).findings) == ["journal-resize", "vg-owned", "vhd-footers"]
 
 
+def many_members(tmpdir: Any) -> List[MemoryDevice]:
+    """A VG of 256 LUNs; the volumes are on the first."""
+    return made(Sr(ONE, "one", pvs=(Pv(),) + (Pv(size=64 << 20),) * 255), tmpdir)[1]
+
+
 REFUSED: List[Tuple[str, Case, Dict[str, Any]]] = [
     ("sr-uuid-invalid", one, {"sr_uuid": "ABCDEF01-2222-4333-8444-555555555555"}),
     ("sr-uuid-same", one, {"sr_uuid": make_uuid("one", "sr")}),
@@ -346,6 +351,7 @@ REFUSED: List[Tuple[str, Case, Dict[str, Any]]] = [
     ("journal-gap", no_pointer_room, {}),
     ("journal-gap", with_bytes(GAP + 1000, b"x"), {}),
     ("label-room", label_of_noise, {}),
+    ("members-many", many_members, {}),
     ("mda-full", with_volumes(*ONE, pvs=(Pv(mda_size=0),), ring=Ring(spare=512)), {}),
 ]
 

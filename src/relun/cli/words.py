@@ -92,9 +92,9 @@ def error_lines(report: "Report", verbose: int = 0) -> "list[Line]":
     """Return what went wrong, whether anything was changed, and what to do."""
     error = report.error
     assert error is not None
-    lines: list[Line] = [
-        [("relun: ", ""), (f"{clean(report.name)}: {error_title(error)}", "bold red")]
-    ]
+    name, said = clean(report.name), error_title(error)
+    said = said if said.startswith(name) else f"{name}: {said}"  # many begin with the device
+    lines: list[Line] = [[("relun: ", ""), (said, "bold red")]]
     if error.code != "refused":
         place = where("", error.fields.get("offset", -1))
         code = f"       {error.code}" + (f", {place}" if place else "")

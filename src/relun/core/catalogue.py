@@ -173,6 +173,11 @@ ENTRIES: Dict[str, Entry] = {
         "LVM leaves the end of that sector zero; here something else lies in it.",
         "Look at the sector (hexdump); if what follows the label is of no use, zero it.",
     ),
+    "members-many": Entry(
+        "this VG has {luns} LUNs; relun can resign at most {most} together",
+        "While relun works, its marker on each LUN counts the LUNs of the VG in one byte.",
+        "Merge the volumes onto fewer LUNs (pvmove, vgreduce) before the copy is made.",
+    ),
     "mda-bounds": Entry(
         "a metadata area of {size} bytes does not fit on the device of {device_size} bytes",
         "The label names a metadata area beyond the end of the device: the copy is too small.",

@@ -5,7 +5,7 @@ from relun.core.errors import Refused
 from relun.core.finding import REFUSE, Finding, refusals
 from relun.core.hints import Dict, List, NamedTuple, Sequence, Set, Tuple
 from relun.core.identity import Identity, check_overrides, random_uuid
-from relun.core.journal.marker import fits_marker
+from relun.core.journal.marker import MOST_MEMBERS, fits_marker
 from relun.core.names import is_uuid
 from relun.core.options import Options
 from relun.core.repository import Repository
@@ -75,7 +75,11 @@ def build_plan(repository: Repository, options: Options) -> Plan:
 
 
 def _expect_room(repository: Repository, labels: Sequence[Edit]) -> None:
-    """Raise Refused (label-room) when a label, put away in relun's marker, would not fit."""
+    """Raise Refused (label-room, members-many) for what relun's marker has no room for."""
+    if len(labels) > MOST_MEMBERS:
+        raise Refused(
+            "members-many", device=repository.devices[0].path, luns=len(labels), most=MOST_MEMBERS
+        )
     for label in labels:
         if not fits_marker(label.old):
             device = repository.devices[label.device]

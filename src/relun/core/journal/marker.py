@@ -114,6 +114,9 @@ class Marker(NamedTuple):
         return _sector(_MARKER_TEXT.format(self.region.offset, self.region.size), fields + label)
 
 
+MOST_MEMBERS = 255  # a byte in the marker counts the LUNs
+
+
 def fits_marker(old_label: bytes) -> bool:
     """Tell whether a label sector, compressed, has room in a marker: one as LVM writes it has."""
     return len(_deflated(old_label)) <= _CRC_AT - _FIELDS_AT - _MARKER.size
