@@ -86,10 +86,8 @@ ENTRIES: "dict[str, Entry]" = {
     ),
     "pool-dr-there": Entry(
         "the VM {vm} ({uuid}) was restored before this test",
-        "A test starts VMs that it made itself, and removes them; this one is somebody's, or a "
-        "test that was broken off left it.",
-        "Remove it, or give --take-over when it is left from a test: then it is removed at the "
-        "end.",
+        "A test starts VMs that it made itself, and removes them; this one is somebody's.",
+        "Remove it (xe vm-destroy, or relun pool detach --remove-vms), or use another clone.",
     ),
     "pool-not-up": Entry(
         "{vm} did not come up: {reason}",

@@ -17,13 +17,17 @@ _MISSING = object()
 
 
 class ClonePlan(NamedTuple):
-    """A clone to be attached. ``hosts``: names, all hosts if empty. ``sr_uuid``: the new one."""
+    """A clone to be attached. ``hosts``: names, all hosts if empty. ``sr_uuid``: the new one.
+
+    ``unproven``: it is a copy though nothing here proves it (the pool does not know the original).
+    """
 
     target: str
     sr_uuid: str = ""
     name: str = ""
     hosts: tuple[str, ...] = ()
     drop_snapshots: bool = False
+    unproven: bool = False
 
 
 class VmPlan(NamedTuple):
@@ -156,6 +160,7 @@ def _clone(table: _Table) -> ClonePlan:
         name=table.text("name", ""),
         hosts=table.texts("hosts"),
         drop_snapshots=table.flag("drop_snapshots", False),
+        unproven=table.flag("unproven", False),
     )
     table.done()
     shown, login = take_login(clone.target)

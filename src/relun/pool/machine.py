@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from relun.core.finding import NOTE, Finding
-from relun.pool.connection import NULL, Connection, Record
+from relun.pool.connection import NULL, ApiFailure, Connection, Record
+from relun.pool.ensure import ensure
 from relun.pool.vm_record import VmRecord
 
 # Fields of VM that are taken over; one that this version of xapi does not have is left to it.
@@ -119,10 +120,23 @@ def notes(original: VmRecord) -> tuple[Finding, ...]:
 
 
 def remove(connection: Connection, reference: str, power_state: str) -> None:
-    """Shut a VM down, at once, and remove it with its VBDs and VIFs; its VDIs stay."""
+    """Shut a VM down, at once, and remove it with its VBDs and VIFs; its VDIs stay.
+
+    Raise ApiFailure when it is still there.
+    """
+
+    def state() -> str:
+        try:
+            return str(connection.call("VM.get_power_state", reference))
+        except ApiFailure as failure:
+            if failure.code == "HANDLE_INVALID":
+                return ""  # it is gone
+            raise
+
     if power_state != "Halted":
-        connection.call("VM.hard_shutdown", reference)
-    connection.call("VM.destroy", reference)
+        halted = ("", "Halted")
+        ensure(lambda: state() in halted, lambda: connection.call("VM.hard_shutdown", reference))
+    ensure(lambda: not state(), lambda: connection.call("VM.destroy", reference))
 
 
 def _fresh(generation_id: str) -> str:

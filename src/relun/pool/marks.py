@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 ATTACHED = "relun-attached"  # of an SR: when, as ISO 8601 in UTC
+TESTED = "relun-dr-test"  # of an SR: since when; a DR test attached it, and detaches it
 ORIGINAL_SR = "relun-original-sr"  # of an SR: the uuid of the SR that was copied
 RESTORED = "relun-restored"  # of a VM: when
 ORIGINAL_VM = "relun-original-vm"  # of a VM: the uuid of the VM it was made like

@@ -1,11 +1,9 @@
 """A new VM like an original one, its disks from an attached clone. The original stays as it is."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from relun.core.finding import Finding
 from relun.pool import events, machine
-from relun.pool.claim import Claim
 from relun.pool.clock import timestamp
 from relun.pool.connection import ApiFailure, Connection, Record
 from relun.pool.copies import Copies, Copy, copies
@@ -15,6 +13,7 @@ from relun.pool.marks import ON_SR, ORIGINAL_VM, RESTORED
 from relun.pool.metadata_file import from_file
 from relun.pool.nics import Nics, nics
 from relun.pool.steps import Cancelled, Steps, never
+from relun.pool.turn import hold
 from relun.pool.vm_record import VmRecord, from_pool
 from relun.pool.whole import all_or_nothing, as_ours
 
@@ -103,19 +102,20 @@ class _Restore:
             return self._already(found, disks)
         disks.check(self._options.partial)
         planned = nics(self._connection, self._original, self._options)
-        key = f"relun-restoring-{self._original.uuid}"
-        claim = Claim(self._connection, self._sr, key)
-        with all_or_nothing(self._steps):
-            claim.take(self._steps, self._original.name, self._options.take_over)
+        (pool,) = self._connection.call("pool.get_all")
+        key = f"relun-restore-{self._clone['uuid']}-{self._original.uuid}"
+        what, take_over = f"a restore of {self._original.name}", self._options.take_over
+        with (
+            hold(self._connection, pool, key, what, self._steps, take_over),
+            all_or_nothing(self._steps),
+        ):
             found = self._complete()  # somebody else's, just now
-            if not found:
-                self._remove()  # what a broken-off restore left: nobody else works here now
-                reference = self._make(disks, planned)
-            self._do("SR.remove_from_other_config", key, claim.release)
-        if found:
-            return self._already(found, disks)
-        notes = (*disks.notes, *planned.notes, *machine.notes(self._original))
-        return self._restored(reference, disks, notes, already=False)
+            if found:
+                return self._already(found, disks)
+            self._remove()  # what a broken-off restore left: nobody else works here now
+            reference = self._make(disks, planned)
+            notes = (*disks.notes, *planned.notes, *machine.notes(self._original))
+            return self._restored(reference, disks, notes, already=False)
 
     def _make(self, disks: Copies, planned: Nics) -> str:
         # Noted before the first call: its answer may be lost after it has made the VM.
@@ -182,9 +182,6 @@ class _Restore:
             machine.remove(self._connection, reference, vm["power_state"])
 
     def _call(self, method: str, subject: str, *arguments: object) -> object:
-        found: object = self._do(method, subject, lambda: self._connection.call(method, *arguments))
-        return found
-
-    def _do(self, method: str, subject: str, act: Callable[[], object]) -> object:
         with self._steps.step(method, subject):
-            return act()
+            found: object = self._connection.call(method, *arguments)
+            return found

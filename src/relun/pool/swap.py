@@ -6,13 +6,14 @@ xapi has no call that changes a VBD's VDI: the VBD is destroyed and made anew.
 from typing import NamedTuple
 
 from relun.pool import events, machine
-from relun.pool.claim import Claim
 from relun.pool.connection import ApiFailure, Connection, Record
 from relun.pool.copies import copied_uuid
+from relun.pool.ensure import ensure
 from relun.pool.errors import PoolRefused
 from relun.pool.events import Listener
 from relun.pool.lookup import find_clone, find_vm
 from relun.pool.steps import Cancelled, Steps, never
+from relun.pool.turn import hold
 from relun.pool.whole import all_or_nothing, as_ours
 
 
@@ -30,11 +31,16 @@ class Swapped(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A disk of a VM (``vbd``), its original VDI and that one's copy, as references."""
+    """A disk of a VM (``vbd``), its original VDI and that one's copy, as references.
+
+    ``uuids``: of these two.
+    """
 
     vbd: Record
     old: str
     copy: str
+    uuids: dict[str, str]
+    name: str
 
 
 def swap_disk(
@@ -80,26 +86,26 @@ class _Swap:
         if not already:
             if self._record["power_state"] != "Halted":
                 raise PoolRefused("pool-vm-running", vm=name)
-            key = f"relun-swapping-{self._record['uuid']}"
-            claim = Claim(self._connection, self._sr, key)
-            with all_or_nothing(steps):
-                claim.take(steps, name, take_over)
+            (pool,) = self._connection.call("pool.get_all")
+            key = f"relun-swap-{self._record['uuid']}"
+            what = f"a disk of {name}"
+            with (
+                hold(self._connection, pool, key, what, steps, take_over),
+                all_or_nothing(steps),
+            ):
                 place = self._place(disk)  # nobody else changes it now
                 already = self._is_there(place, back)
                 if not already:
                     self._swap(steps, place, back)
-                with steps.step("SR.remove_from_other_config", key):
-                    claim.release()
         now, before = (place.old, place.copy) if back else (place.copy, place.old)
-        vdis = self._connection.records("VDI")
         return Swapped(
             self._record["uuid"],
             name,
             self._clone["uuid"],
             place.vbd["userdevice"],
-            vdis[place.old]["name_label"],
-            vdis[now]["uuid"],
-            vdis[before]["uuid"],
+            place.name,
+            place.uuids[now],
+            place.uuids[before],
             already,
         )
 
@@ -125,7 +131,8 @@ class _Swap:
         copy = copies[old]
         if vdis[copy]["read_only"] and vbd["mode"] == "RW":
             raise PoolRefused("pool-disks-read-only", vm=name, disks=[disk])
-        return _Place(vbd, old, copy)
+        both = {reference: vdis[reference]["uuid"] for reference in (old, copy)}
+        return _Place(vbd, old, copy, both, vdis[old]["name_label"])
 
     def _copies(self, vdis: dict[str, Record]) -> dict[str, str]:
         """Original -> copy, of all VDIs in the pool that have one on the clone."""
@@ -139,24 +146,29 @@ class _Swap:
 
     def _swap(self, steps: Steps, place: _Place, back: bool) -> None:
         now, before = (place.old, place.copy) if back else (place.copy, place.old)
-        device = place.vbd["userdevice"]
-        uuid = self._connection.call("VDI.get_uuid", before)
+        device, uuid = place.vbd["userdevice"], place.uuids[before]
 
         def take_back() -> None:
-            self._set(Steps(steps.work), place.vbd, before)
+            ensure(
+                lambda: self._has(device, before),
+                lambda: self._set(Steps(steps.work), place.vbd, before),
+            )
 
         # Noted first: a call may do its work and its answer be lost.
         standing = f"the VM {steps.work} without its disk {device}, which was the VDI {uuid}"
         steps.undo_with("VBD.create", f"disk {device}", standing, take_back)
         self._set(steps, place.vbd, now)
 
+    def _has(self, device: str, vdi: str) -> bool:
+        there = [vbd["VDI"] for vbd in self._vbds().values() if vbd["userdevice"] == device]
+        return there == [vdi]
+
     def _set(self, steps: Steps, disk: Record, vdi: str) -> None:
-        """See to it that the VM has this VDI in the disk's place, whatever is there now."""
+        """Give the VM this VDI in the disk's place, whatever is there now."""
         device = disk["userdevice"]
-        there = {ref: vbd for ref, vbd in self._vbds().items() if vbd["userdevice"] == device}
-        if [vbd["VDI"] for vbd in there.values()] == [vdi]:
-            return
-        for reference in there:
+        for reference, vbd in self._vbds().items():
+            if vbd["userdevice"] != device:
+                continue
             with steps.step("VBD.destroy", f"disk {device}"):
                 self._connection.call("VBD.destroy", reference)
         with steps.step("VBD.create", f"disk {device}"):

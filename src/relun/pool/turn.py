@@ -1,4 +1,4 @@
-"""One at a time on a LUN: a key in the pool's other_config says who is at work.
+"""One at a time: a key in the pool's other_config says who is at work.
 
 xapi refuses to add a key that is there already, so of two administrators one gets it. Who was
 killed left it behind: the key holds what is needed to find that out.
@@ -34,13 +34,23 @@ def turn(
 ) -> Iterator[None]:
     """Hold the turn on a LUN. Raise PoolRefused (pool-busy) when somebody else has it.
 
-    ``take_over``: whoever has it is known to be gone. The key that cannot be removed afterwards
-    holds nobody up: its session ends with relun's.
+    ``take_over``: whoever has it is known to be gone.
     """
-    key = KEY + scsi_id
+    with hold(connection, pool, KEY + scsi_id, f"the LUN {scsi_id}", steps, take_over):
+        yield
+
+
+@contextmanager
+def hold(
+    connection: Connection, pool: str, key: str, what: str, steps: Steps, take_over: bool = False
+) -> Iterator[None]:
+    """Hold a key of the pool; ``what`` names it in the error. Raise PoolRefused (pool-busy).
+
+    The key that cannot be removed afterwards holds nobody up: its session ends with relun's.
+    """
     mine = _Holder(_session_uuid(connection), _machine(), os.getpid(), timestamp())
     try:
-        _take(connection, pool, key, mine, scsi_id, take_over)
+        _take(connection, pool, key, mine, what, take_over)
         yield
     finally:
         try:
@@ -53,7 +63,7 @@ def turn(
 
 
 def _take(
-    connection: Connection, pool: str, key: str, mine: _Holder, scsi_id: str, take_over: bool
+    connection: Connection, pool: str, key: str, mine: _Holder, what: str, take_over: bool
 ) -> None:
     for last in (False, True):
         try:
@@ -65,9 +75,7 @@ def _take(
             found = _found(connection, pool, key)
             if last or not (take_over or _is_gone(connection, found)):
                 since = found.rpartition(" ")[2] or "a moment ago"
-                raise PoolRefused(
-                    "pool-busy", what=f"the LUN {scsi_id}", since=since, key=key
-                ) from failure
+                raise PoolRefused("pool-busy", what=what, since=since, key=key) from failure
             if found and found == _found(connection, pool, key):
                 connection.call("pool.remove_from_other_config", pool, key)
 

@@ -4,7 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from relun.pool.dr_report import DrReport, VmReport
 
-_CLEAN_UP = {"VM.destroy": "VM removed", "detach": "SR detached", "release": "claim ended"}
+_CLEAN_UP = {"VM.destroy": "VM removed", "detach": "SR detached", "keep": "mark removed"}
 
 
 def verdict(report: "DrReport") -> str:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from relun.cli.parser import Argument
     from relun.cli.pool.run import Work
     from relun.core.errors import RelunError
+    from relun.pool.dr_plan import Plan
     from relun.pool.dr_report import CloneReport, DrReport, VmReport
+    from relun.remote.login import Login
 
 DESCRIPTION = (
     "Attach clones, restore VMs, start them in order, wait until they are up, and take all of it "
@@ -44,8 +46,10 @@ ARGUMENTS: "tuple[Argument, ...]" = (
 
 def prepare(arguments: "argparse.Namespace") -> None:
     """Read the plan: it may say which pool. Raise PoolRefused (pool-plan)."""
+    from relun.cli.addresses import prepare as read_passwords
     from relun.pool.dr_plan import read_plan
 
+    read_passwords(arguments)
     arguments.plan = read_plan(arguments.plan)
     arguments.pool = arguments.pool or arguments.plan.pool
     arguments.user = arguments.user or arguments.plan.user
@@ -57,19 +61,31 @@ def run(arguments: "argparse.Namespace", work: "Work") -> Exit:
     """Run the verb."""
     from relun.pool.dr_run import test_dr
 
+    plan = arguments.plan
     report = test_dr(
-        work.connection, arguments.plan, arguments.take_over, work.listener, work.cancelled
+        work.connection, plan, _logins(plan), arguments.take_over, work.listener, work.cancelled
     )
-    if arguments.html:
-        from relun.cli.pool.dr_html import page
-
-        with open(arguments.html, "w", encoding="utf-8") as file:
-            file.write(page(report))
     if work.output.as_json:
         work.output.show_object(report_object(report))
     else:
         work.output.show_lines(report_lines(report))
+    if arguments.html:
+        from relun.cli.pool.dr_html import page
+
+        try:
+            with open(arguments.html, "w", encoding="utf-8") as file:
+                file.write(page(report))
+        except OSError as error:  # the test is over by then: its end counts more
+            said = "relun: {}: {}".format(arguments.html, error.strerror)
+            work.output.show_lines([[(said, "bold red")]], error=True)
+            return exit_of(report) or Exit.REFUSED
     return exit_of(report)
+
+
+def _logins(plan: "Plan") -> "dict[str, Login]":
+    from relun.cli.addresses import hide, login_of
+
+    return {clone.target: login_of(*hide([clone.target])) for clone in plan.clones}
 
 
 def exit_of(report: "DrReport") -> Exit:
