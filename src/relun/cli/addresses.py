@@ -5,10 +5,10 @@ usage errors, reports and logs can show only what is left.
 """
 
 import os
-import re
 
 from relun.core.errors import DeviceError
 from relun.remote.address import is_portal, is_remote, take_login
+from relun.remote.initiator import HOST_NAME, own_initiator
 from relun.remote.login import Login, parse_login
 
 TYPE_CHECKING = False
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from relun.core.device import Device
 
 _VARIABLES = Login(*("RELUN_ISCSI_" + field.upper() for field in Login._fields))
-_HOST_NAME = "/etc/iscsi/initiatorname.iscsi"
-_OWN_NAME = "iqn.2003-01.local.relun:"  # before the host's name
+_HOST_NAME = HOST_NAME
 _READING = ("inspect", "plan", "conflicts")  # verbs that take all LUNs of a portal
 
 _typed: "dict[str, Login]" = {}  # by address as it may be shown
@@ -68,7 +67,7 @@ def login_of(shown: str) -> Login:
     login = _typed.get(shown, Login())
     for more in (*_from_file, Login(*(os.environ.get(name, "") for name in _VARIABLES))):
         login = login.filled(more)
-    return login.filled(Login(initiator=_initiator()))
+    return login.filled(Login(initiator=own_initiator(_HOST_NAME)))
 
 
 def _luns(target: str) -> "list[str]":
@@ -90,15 +89,3 @@ def _read(path: str) -> Login:
         if os.fstat(file.fileno()).st_mode & 0o004:
             raise ValueError("everybody may read it (chmod o-r)")
         return parse_login(file.read())
-
-
-def _initiator() -> str:
-    """Return the name that this host's own initiator has, else one made of the host's name."""
-    try:
-        with open(_HOST_NAME, encoding="utf-8") as file:
-            found = re.search(r"^InitiatorName=(\S+)", file.read(), re.MULTILINE)
-            if found:
-                return found.group(1)
-    except OSError:
-        pass
-    return _OWN_NAME + re.sub(r"[^a-z0-9.-]", "-", os.uname().nodename.lower())

@@ -21,10 +21,12 @@ from relun.pool.lun import (
     Lun,
     RemoteLun,
     Seen,
-    Target,
     changed_nothing,
     iscsi_config,
     target_of,
+)
+from relun.pool.lun import (
+    Target as Target,
 )
 from relun.pool.marks import ORIGINAL_SR, Attached, Vdi
 from relun.pool.plugging import Plugging

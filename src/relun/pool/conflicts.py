@@ -16,10 +16,9 @@ from relun.pool import events
 from relun.pool.connection import ApiFailure, Connection
 from relun.pool.events import Listener
 from relun.pool.known import Known, read
-from relun.pool.lun import Target
+from relun.pool.lun import Target, open_lun
 from relun.pool.plugin import Answer, Plugin
 from relun.pool.whole import as_ours
-from relun.remote.opening import open_remote
 
 _BY_DATABASE = "the SR's PBDs name this LUN"
 
@@ -177,8 +176,8 @@ class _Looking:
 
 
 def _read(target: Target) -> tuple[Repository, BlockNode]:
-    with open_remote(target.address, target.login) as device:
-        return verbs.inspect([device]), device.describe() or BlockNode("")
+    with open_lun(target) as device:
+        return verbs.inspect([device]), device.describe()
 
 
 def _copy(repository: Repository, node: BlockNode, role: str, reasons: Iterable[str]) -> LunCopy:

@@ -13,6 +13,7 @@ from relun.pool.before import old_ids
 from relun.pool.errors import PoolRefused
 from relun.remote.address import ISCSI_PORT, is_remote, parse_iscsi, take_login
 from relun.remote.blocks import RemoteDevice
+from relun.remote.initiator import own_initiator
 from relun.remote.login import Login
 from relun.remote.opening import open_remote
 
@@ -160,10 +161,16 @@ class RemoteLun:
 
     def _opened(self) -> RemoteDevice:
         if self._device is None:
-            device = open_remote(self.where, self._login, writable=True)
-            assert isinstance(device, RemoteDevice)
-            self._device = device
+            self._device = open_lun(Target(self.where, self._login), writable=True)
         return self._device
+
+
+def open_lun(target: Target, writable: bool = False) -> RemoteDevice:
+    """Open a LUN at an address, by this host's name. Raise DeviceError."""
+    login = target.login.filled(Login(initiator=own_initiator()))
+    device = open_remote(target.address, login, writable)
+    assert isinstance(device, RemoteDevice)
+    return device
 
 
 def seen(repository: Repository, scsi_id: str) -> Seen:
