@@ -1,6 +1,6 @@
 """The NICs of a restored VM: there, but cut off unless asked otherwise."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from relun.core.finding import NOTE, Finding
 from relun.pool.connection import Connection, Record
@@ -8,12 +8,19 @@ from relun.pool.errors import PoolRefused
 from relun.pool.lookup import find_network
 from relun.pool.vm_record import Nic, VmRecord
 
-if TYPE_CHECKING:
-    from relun.pool.restore import RestoreOptions
-
 # xapi has no NIC without a network. In this mode the host drops all that comes and goes on it,
 # and it needs no licence (xapi's xapi_vif.ml), unlike "locked".
 _CUT_OFF = "disabled"
+
+
+class NicOptions(NamedTuple):
+    """``network``: uuid or name of one that all NICs are connected to. ``connect``: to the same
+    networks as the original's.
+    """
+
+    network: str = ""
+    connect: bool = False
+    keep_mac: bool = False
 
 
 class Nics(NamedTuple):
@@ -23,7 +30,7 @@ class Nics(NamedTuple):
     notes: tuple[Finding, ...]
 
 
-def nics(connection: Connection, vm: VmRecord, options: "RestoreOptions") -> Nics:
+def nics(connection: Connection, vm: VmRecord, options: NicOptions) -> Nics:
     """Return the NICs to be made. Raise PoolRefused (pool-network-missing, pool-several).
 
     A NIC whose network this pool does not have is left out, unless it is to be connected.
@@ -35,7 +42,7 @@ def nics(connection: Connection, vm: VmRecord, options: "RestoreOptions") -> Nic
         network = here or _same(networks, nic)
         if network:
             found.append(_record(nic, network, options))
-        elif options.connect_nics:
+        elif options.connect:
             raise PoolRefused("pool-network-missing", network=nic.network_name or nic.network_uuid)
         else:
             fields = {"vm": vm.name, "nic": nic.device, "network": nic.network_name}
@@ -52,9 +59,9 @@ def _same(networks: dict[str, Record], nic: Nic) -> str:
     return by_name[0] if len(by_name) == 1 else ""
 
 
-def _record(nic: Nic, network: str, options: "RestoreOptions") -> Record:
+def _record(nic: Nic, network: str, options: NicOptions) -> Record:
     vif = nic.vif
-    connected = options.connect_nics or bool(options.network)
+    connected = options.connect or bool(options.network)
     # A lock to addresses (locked) is for the original's network and MAC address.
     mode = "network_default" if connected else _CUT_OFF
     return {

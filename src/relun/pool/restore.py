@@ -11,7 +11,7 @@ from relun.pool.events import Listener
 from relun.pool.lookup import find_clone
 from relun.pool.marks import ON_SR, ORIGINAL_VM, RESTORED
 from relun.pool.metadata_file import from_file
-from relun.pool.nics import Nics, nics
+from relun.pool.nics import NicOptions, Nics, nics
 from relun.pool.steps import Cancelled, Steps, never
 from relun.pool.turn import hold
 from relun.pool.vm_record import VmRecord, from_pool
@@ -101,7 +101,9 @@ class _Restore:
         if found:
             return self._already(found, disks)
         disks.check(self._options.partial)
-        planned = nics(self._connection, self._original, self._options)
+        asked = self._options
+        wanted = NicOptions(asked.network, asked.connect_nics, asked.keep_mac)
+        planned = nics(self._connection, self._original, wanted)
         (pool,) = self._connection.call("pool.get_all")
         key = f"relun-restore-{self._clone['uuid']}-{self._original.uuid}"
         what, take_over = f"a restore of {self._original.name}", self._options.take_over
