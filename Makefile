@@ -39,8 +39,7 @@ demo: setup
 	@$(PY) scripts/demo.py
 
 bench: setup
-	@status=0; for part in run driver remote_luns lab_luns; do \
-	    printf '\n%s\n\n' "$$part"; $(PY) bench/$$part.py || status=1; done; exit $$status
+	@$(PY) bench/all.py
 
 lab: setup tier-lab
 
