@@ -96,11 +96,11 @@ def _target_down(site: Site, lun: Lun) -> Any:
 
 def _lun_away(site: Site, lun: Lun) -> Any:
     entry = site.fabric["hba"][-1]
-    entry["invisible"] = str(site.master.runner.dom0.root)  # the connected host still sees it
+    entry["hidden"] = [str(site.master.runner.dom0.root)]  # the connected host still sees it
     site.fault("nothing")
 
     def mend() -> None:
-        entry.pop("invisible")
+        entry.pop("hidden")
         site.fault("nothing", None)
 
     return mend

@@ -70,7 +70,7 @@ class BaseISCSISR(SR.SR):
         """Log in if need be, count up, and make the multipath map."""
         self._mpathHandle()
         if not self.attached:
-            iscsilib.login(self.target, self.targetIQN, self.chapuser, self.chappassword)
+            iscsilib.login(self.target, self.port, self.targetIQN, self.chapuser, self.chappassword)
         util._incr_iscsiSR_refcount(self.targetIQN, sr_uuid)
         if "SCSIid" in self.dconf:
             iscsilib.rescan(self.targetIQN)
@@ -153,12 +153,18 @@ class LVMSR(SR.SR):
         group = self._group()
         assert group is not None
         api = self.session.xenapi
-        known = {record["uuid"]: ref for ref, record in api.VDI.get_all_records().items()}
+        records = api.VDI.get_all_records()
+        known = {record["uuid"]: ref for ref, record in records.items()}
         vdis = lvm.read_vdis(self.dconf["device"], group)
-        logs = lvm.cbt_logs(group)
+        logs = set(lvm.cbt_logs(group)) - {vdi.fields["uuid"] for vdi in vdis}
+        there = logs | {vdi.fields["uuid"] for vdi in vdis}
+        for reference, record in records.items():
+            if record["SR"] == self.sr_ref and record["uuid"] not in there:
+                api.VDI.db_forget(reference)
         for vdi in vdis:
             fields = vdi.fields
             if fields["uuid"] in known:
+                api.VDI.set_virtual_size(known[fields["uuid"]], str(vdi.virtual_size))
                 continue
             names = (fields["name_label"], fields["name_description"])
             config = {"vdi_type": fields["vdi_type"]}
@@ -185,7 +191,7 @@ class LVMSR(SR.SR):
             if vdi.fields["snapshot_of"] in known:
                 reference = known[vdi.fields["uuid"]]
                 api.VDI.set_snapshot_of(reference, known[vdi.fields["snapshot_of"]])
-        for uuid in set(logs) - {vdi.fields["uuid"] for vdi in vdis}:
+        for uuid in logs - set(known):
             more: Any = ("cbt_metadata", False, True, {}, uuid, {}, {})
             api.VDI.db_introduce(uuid, "", "", self.sr_ref, *more)
         host.note("gc", self.uuid)
@@ -236,6 +242,8 @@ class _OverIscsi(LVMSR):
             self.lvm_attach()
         except Exception as error:
             self.iscsi.detach(sr_uuid)
+            if isinstance(error, xs_errors.SROSError):
+                raise
             raise xs_errors.XenError("SRUnavailable", error) from error
 
     def detach(self, sr_uuid: str) -> None:
@@ -386,7 +394,10 @@ def _print_targets(found: Any) -> None:
     for number, (portal, _group, iqn) in enumerate(found):
         entry = listed.appendChild(document.createElement("TGT"))
         _append(document, entry, "Index", str(number))
-        _append(document, entry, "IPAddress", portal.split(":")[0])
+        address, port = portal.rsplit(":", 1)
+        _append(document, entry, "IPAddress", address)
+        if port != "3260":
+            _append(document, entry, "Port", port)
         _append(document, entry, "TargetIQN", iqn)
     print(document.toprettyxml(), file=sys.stderr)
 

@@ -22,14 +22,18 @@ def discovery(target: str, port: int, user: Any, password: Any) -> List[Tuple[st
     return [
         ("{}:{}".format(target, port), "1", iqn)
         for iqn, offered in sorted(host.fabric()["iqns"].items())
-        if target in offered["targets"]
+        if _serves(offered, target, port)
     ]
 
 
-def login(target: str, iqn: str, user: bytes, password: bytes) -> None:
+def _serves(offered: Dict[str, Any], target: str, port: int) -> bool:
+    return target in offered["targets"] and port == offered.get("port", 3260)
+
+
+def login(target: str, port: int, iqn: str, user: bytes, password: bytes) -> None:
     """Log in; the LUNs' devices appear."""
     offered = host.fabric()["iqns"].get(iqn)
-    if offered is None or target not in offered["targets"] or host.fault("target-down"):
+    if offered is None or not _serves(offered, target, port) or host.fault("target-down"):
         raise xs_errors.XenError("ISCSITarget")
     chap = offered.get("chap")
     if chap and [user.decode(), password.decode()] != chap:
@@ -42,7 +46,7 @@ def login(target: str, iqn: str, user: bytes, password: bytes) -> None:
 def rescan(iqn: str) -> None:
     """Make a device for each LUN of a session."""
     for lun in luns(iqn):
-        if lun.get("invisible") != host.ROOT and not os.path.lexists(by_id(lun["SCSIid"])):
+        if host.ROOT not in lun.get("hidden", ()) and not os.path.lexists(by_id(lun["SCSIid"])):
             os.symlink(lun["file"], by_id(lun["SCSIid"]))
 
 

@@ -7,3 +7,8 @@ class ApiError(Exception):
     def __init__(self, *description: str) -> None:
         super().__init__(*description)
         self.description = list(description)
+
+    @property
+    def code(self) -> str:
+        """What went wrong."""
+        return self.description[0]

@@ -1,14 +1,24 @@
-"""A pool of xapi: its calls for SR, PBD, VDI, SM, Secret, host, with xapi's rules."""
+"""A pool of xapi: its hosts, and the way of a call to the part that answers it."""
 
-import uuid
-import xmlrpc.client
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xapi.database import NULL, Database, Record
+from xapi.disks import Disks
 from xapi.failure import ApiError
-from xapi.smapi import Driver, NotImplementedInBackendError, Runner
+from xapi.faults import Call, Faults
+from xapi.plugins import Plugins
+from xapi.smapi import Driver, Runner
+from xapi.storage import Storage
 from xapi.worlds import Dom0
+
+USER, PASSWORD = "root", "secret"
+_LOGINS = ("session.login_with_password", "session.slave_local_login_with_password")
+# SM's commands of one host that its xapi runs one at a time (sm.ml, serialize_attach_detach).
+_ONE_AT_A_TIME = ("sr_attach", "sr_detach", "sr_probe")
+_SM_SESSION = "_sm_session"  # in a session's other_config: the SR whose driver has it
+_INTERNAL = "_internal"  # in a session's other_config: made by xapi for what it runs itself
 
 
 class Host:
@@ -18,36 +28,53 @@ class Host:
         self.reference = reference
         self.runner = runner
         self.drivers: dict[str, Driver] = {}
+        self.attaching = threading.Lock()
 
 
 class Pool:
-    """The first host is the master. Methods named class_verb are API calls."""
+    """The first host is the master."""
 
     def __init__(self) -> None:
         self.db = Database()
+        self.faults = Faults()
         self.hosts: list[Host] = []
-        self.db.add("pool", name_label="", master=NULL, other_config={})
+        self.db.add("pool")
+        self._parts = (Storage(self), Disks(self), Plugins(self))
+        self._asking = threading.local()
 
-    def add_host(self, dom0: Dom0, python: str) -> Host:
+    def add_host(self, dom0: Dom0, python: str, address: str = "") -> Host:
         """Add a host to the pool, its toolstack not started yet."""
         number = len(self.hosts) + 1
         reference = self.db.add(
             "host",
             name_label=f"host{number}",
-            address=f"192.0.2.{number}",
+            hostname=f"host{number}",
+            address=address or f"192.0.2.{number}",
             other_config={"iscsi_iqn": f"iqn.2004-10.com.example:host{number}"},
-            enabled=True,
+            metrics=self.db.add("host_metrics"),
         )
         host = Host(reference, Runner(dom0, python))
         self.hosts.append(host)
         if number == 1:
-            next(iter(self.db.table("pool").values()))["master"] = reference
+            self.record["master"] = reference
         return host
+
+    @property
+    def record(self) -> Record:
+        """The record of the pool itself."""
+        return next(iter(self.db.table("pool").values()))
 
     @property
     def master(self) -> Host:
         """The pool's master."""
         return self.hosts[0]
+
+    def host(self, reference: str) -> Host:
+        """Return a host. Raise HANDLE_INVALID."""
+        for host in self.hosts:
+            if host.reference == reference:
+                return host
+        raise ApiError("HANDLE_INVALID", "host", str(reference))
 
     def restart_toolstack(self, host: Host) -> None:
         """Discover drivers and bring the SM records in line, as every host does since xapi 24.37.
@@ -88,270 +115,89 @@ class Pool:
 
     # --- calls
 
+    def request(self, host: Host | None, method: str, arguments: Sequence[Any]) -> Any:
+        """Answer what came over the network to a host; logging in and out too.
+
+        The calls of clients are noted and may be made to fail; those of drivers and plugins not.
+        """
+        session, rest = "", list(arguments)
+        if method not in _LOGINS:
+            session = str(rest.pop(0)) if rest else ""
+        with self.db.lock:
+            record = self.db.table("session").get(session)
+        if record and _INTERNAL in record["other_config"]:
+            return self._answer(method, rest, session, record)
+        with self.faults.around(Call(method, tuple(rest), session)):
+            if method == "session.login_with_password" and host not in (None, self.master):
+                address = self.db.get("host", self.master.reference)["address"]
+                raise ApiError("HOST_IS_SLAVE", address)
+            return self._answer(method, rest, session, record)
+
     def call(self, method: str, arguments: Sequence[Any]) -> Any:
         """Answer an API call; ``arguments`` without the session."""
         name, _, verb = method.partition(".")
         name = "Secret" if name == "secret" else name
-        special = getattr(self, f"{name}_{verb}".lower(), None)
-        if special is not None:
-            return special(*arguments)
+        special = self._method(f"{name}_{verb}".lower())
+        if special is None:
+            with self.db.lock:
+                return self.db.call(name, verb, list(arguments), self.internal)
+        try:
+            if getattr(special, "unlocked", False):
+                return special(*arguments)
+            with self.db.lock:
+                return special(*arguments)
+        except TypeError as error:
+            count = len(arguments)
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                raise ApiError("MESSAGE_PARAMETER_COUNT_MISMATCH", method, "", str(count)) from None
+            raise
+
+    @property
+    def internal(self) -> bool:
+        """Whether the call under way is one of SM's."""
+        return bool(getattr(self._asking, "internal", False))
+
+    def new_session(self, **other_config: str) -> str:
+        """Return a session for what xapi runs itself. Give ``sr`` for a driver."""
+        sr = other_config.get("sr")
+        config = {_INTERNAL: "true"} | ({_SM_SESSION: sr} if sr else {})
         with self.db.lock:
-            return self.db.call(name, verb, list(arguments))
+            return self.db.add("session", other_config=config)
 
-    def sr_create(
-        self,
-        host: str,
-        device_config: dict[str, str],
-        physical_size: str,
-        name_label: str,
-        name_description: str,
-        type: str,
-        content_type: str,
-        shared: bool,
-        sm_config: dict[str, str],
-    ) -> str:
-        """SR.create: a shared SR is made by the master; a failure leaves no record."""
-        runs_on = self.master if shared else self._host(host)
-        driver = self._driver(runs_on, type)
-        config = self._with_secrets(device_config)
-        reference = self._new_sr(
-            str(uuid.uuid4()), name_label, name_description, type, content_type, shared, sm_config
-        )
-        hosts = self.hosts if shared else [runs_on]
-        pbds = [self._new_pbd(reference, each.reference, config) for each in hosts]
+    def end_session(self, session: str) -> None:
+        """End a session."""
+        with self.db.lock:
+            self.db.remove("session", session)
+
+    def _method(self, name: str) -> Callable[..., Any] | None:
+        for part in self._parts:
+            found: Callable[..., Any] | None = getattr(part, name, None)
+            if found is not None:
+                return found
+        return None
+
+    def _answer(
+        self, method: str, arguments: list[Any], session: str, record: Record | None
+    ) -> Any:
+        if method in _LOGINS:
+            if arguments[:2] != [USER, PASSWORD]:
+                raise ApiError("SESSION_AUTHENTICATION_FAILED", str(arguments[0]), "")
+            with self.db.lock:
+                return self.db.add("session", other_config={})
+        if record is None:
+            raise ApiError("SESSION_INVALID", session)
+        if method == "session.logout":
+            self.end_session(session)
+            return ""
+        self._asking.internal = _SM_SESSION in record["other_config"]
         try:
-            self._sm(runs_on, driver, "sr_create", reference, config, [str(int(physical_size))])
-        except ApiError as error:
-            for pbd in pbds:
-                del self.db.table("PBD")[pbd]
-            del self.db.table("SR")[reference]
-            raise _not_implemented(error, "SR_OPERATION_NOT_SUPPORTED", reference) from error
-        for pbd in pbds:
-            self.pbd_plug(pbd)
-        return reference
+            return self.call(method, arguments)
+        finally:
+            self._asking.internal = False
 
-    def sr_probe(
-        self,
-        host: str,
-        device_config: dict[str, str],
-        type: str,
-        sm_config: dict[str, str],
-    ) -> str:
-        """SR.probe, on the host asked for."""
-        runs_on = self._host(host)
-        driver = self._driver(runs_on, type)
-        if "SR_PROBE" not in driver.info["capabilities"]:
-            text = "Operation 'sr_probe' not supported by this SR type"
-            raise ApiError("SR_BACKEND_FAILURE", text, "", "")
-        config = self._with_secrets(device_config)
-        answer: str = self._sm(
-            runs_on, driver, "sr_probe", "", {**config, "SRmaster": "true"}, sm_config=sm_config
-        )
-        return answer
+    # --- drivers
 
-    def sr_introduce(
-        self,
-        sr_uuid: str,
-        name_label: str,
-        name_description: str,
-        type: str,
-        content_type: str,
-        shared: bool,
-        sm_config: dict[str, str],
-    ) -> str:
-        """SR.introduce: the database only."""
-        if self.db.find("SR", uuid=sr_uuid):
-            raise ApiError("SR_UUID_EXISTS", sr_uuid)
-        return self._new_sr(
-            sr_uuid, name_label, name_description, type, content_type, shared, sm_config
-        )
-
-    def sr_scan(self, reference: str) -> str:
-        """SR.scan, on the master."""
-        kind = self.db.get("SR", reference)["type"]
-        pbd = self.db.find("PBD", SR=reference, host=self.master.reference)[0]
-        config = self.db.get("PBD", pbd)["device_config"]
-        self._sm(self.master, self._driver(self.master, kind), "sr_scan", reference, config)
-        return ""
-
-    def sr_forget(self, reference: str) -> str:
-        """SR.forget: the database only, and not while a PBD is plugged."""
-        for pbd in self.db.find("PBD", SR=reference):
-            if self.db.get("PBD", pbd)["currently_attached"]:
-                raise ApiError("SR_HAS_PBD", reference)
-            del self.db.table("PBD")[pbd]
-        for vdi in self.db.find("VDI", SR=reference):
-            del self.db.table("VDI")[vdi]
-        del self.db.table("SR")[reference]
-        return ""
-
-    def sr_get_vdis(self, reference: str) -> list[str]:
-        """SR.get_VDIs."""
-        return self.db.find("VDI", SR=reference)
-
-    def sr_get_pbds(self, reference: str) -> list[str]:
-        """SR.get_PBDs."""
-        return self.db.find("PBD", SR=reference)
-
-    def pbd_create(self, record: Record) -> str:
-        """PBD.create."""
-        if self.db.find("PBD", SR=record["SR"], host=record["host"]):
-            raise ApiError("PBD_EXISTS", record["SR"], record["host"])
-        if "SRmaster" in record["device_config"]:
-            raise ApiError("VALUE_NOT_SUPPORTED", "SRmaster", "", "")
-        config = self._with_secrets(record["device_config"])
-        return self._new_pbd(record["SR"], record["host"], config)
-
-    def pbd_plug(self, reference: str) -> str:
-        """PBD.plug: sr_attach."""
-        self._pbd(reference, "sr_attach")
-        self.db.get("PBD", reference)["currently_attached"] = True
-        return ""
-
-    def pbd_unplug(self, reference: str) -> str:
-        """PBD.unplug: sr_detach."""
-        if self.db.get("PBD", reference)["currently_attached"]:
-            self._pbd(reference, "sr_detach")
-            self.db.get("PBD", reference)["currently_attached"] = False
-        return ""
-
-    def pbd_destroy(self, reference: str) -> str:
-        """PBD.destroy."""
-        if self.db.get("PBD", reference)["currently_attached"]:
-            raise ApiError("OPERATION_NOT_ALLOWED", "PBD is currently attached")
-        del self.db.table("PBD")[reference]
-        return ""
-
-    def vdi_db_introduce(
-        self,
-        vdi_uuid: str,
-        name_label: str,
-        name_description: str,
-        sr: str,
-        type: str,
-        sharable: bool,
-        read_only: bool,
-        other_config: dict[str, str],
-        location: str,
-        _xenstore_data: dict[str, str],
-        sm_config: dict[str, str],
-    ) -> str:
-        """VDI.db_introduce, SM's own call; a uuid stands in the pool once."""
-        if self.db.find("VDI", uuid=vdi_uuid):
-            raise ApiError("UUID_ALREADY_EXISTS", vdi_uuid)
-        return self.db.add(
-            "VDI",
-            uuid=vdi_uuid,
-            name_label=name_label,
-            name_description=name_description,
-            SR=sr,
-            type=type,
-            sharable=sharable,
-            read_only=read_only,
-            other_config=other_config,
-            location=location,
-            sm_config=sm_config,
-            managed=True,
-            virtual_size="0",
-            physical_utilisation="0",
-            is_a_snapshot=False,
-            snapshot_of=NULL,
-        )
-
-    def vdi_forget(self, reference: str) -> str:
-        """VDI.forget: the database only."""
-        self.db.get("VDI", reference)
-        del self.db.table("VDI")[reference]
-        return ""
-
-    def host_call_plugin(
-        self, host: str, plugin: str, function: str, arguments: dict[str, str]
-    ) -> str:
-        """host.call_plugin."""
-        runner = self._host(host).runner
-        path = runner.dom0.plugins / plugin
-        if not path.exists():
-            raise ApiError("XENAPI_MISSING_PLUGIN", plugin)
-        argument = xmlrpc.client.dumps((self._session(), arguments), function)
-        ran = runner.run(path, argument, str(runner.dom0.sm_dir))
-        try:
-            (answer,), _method = xmlrpc.client.loads(ran.stdout)
-        except Exception as error:
-            text = [ran.stdout, ran.stderr]
-            raise ApiError("XENAPI_PLUGIN_FAILURE", "non-zero exit", *text) from error
-        found: Any = answer
-        if found["Status"] != "Success":
-            raise ApiError(*found["ErrorDescription"])
-        value: str = found["Value"]
-        return value
-
-    # --- parts
-
-    def _host(self, reference: str) -> Host:
-        for host in self.hosts:
-            if host.reference == reference:
-                return host
-        raise ApiError("HANDLE_INVALID", "host", reference)
-
-    @staticmethod
-    def _driver(host: Host, kind: str) -> Driver:
-        if kind.lower() not in host.drivers:
-            raise ApiError("SR_UNKNOWN_DRIVER", kind)
-        return host.drivers[kind.lower()]
-
-    def _new_sr(
-        self,
-        sr_uuid: str,
-        name_label: str,
-        name_description: str,
-        kind: str,
-        content_type: str,
-        shared: bool,
-        sm_config: dict[str, str],
-    ) -> str:
-        return self.db.add(
-            "SR",
-            uuid=sr_uuid,
-            name_label=name_label,
-            name_description=name_description,
-            type=kind.lower(),
-            content_type=content_type,
-            shared=shared,
-            sm_config=dict(sm_config),
-            other_config={},
-        )
-
-    def _new_pbd(self, sr: str, host: str, device_config: dict[str, str]) -> str:
-        return self.db.add(
-            "PBD",
-            SR=sr,
-            host=host,
-            device_config=dict(device_config),
-            currently_attached=False,
-            other_config={},
-        )
-
-    def _with_secrets(self, device_config: dict[str, str]) -> dict[str, str]:
-        """Move each password into a Secret. The Secrets of a failed create are never removed."""
-        config = {}
-        for key, value in device_config.items():
-            if key.endswith("password"):
-                reference = self.db.add("Secret", value=value, other_config={})
-                config[key + "_secret"] = self.db.get("Secret", reference)["uuid"]
-            else:
-                config[key] = value
-        return config
-
-    def _pbd(self, reference: str, command: str) -> None:
-        pbd = self.db.get("PBD", reference)
-        kind = self.db.get("SR", pbd["SR"])["type"]
-        host = self._host(pbd["host"])
-        self._sm(host, self._driver(host, kind), command, pbd["SR"], pbd["device_config"])
-
-    def _session(self) -> str:
-        return self.db.add("session", other_config={})
-
-    def _sm(
+    def run_driver(
         self,
         host: Host,
         driver: Driver,
@@ -361,23 +207,25 @@ class Pool:
         arguments: Sequence[str] = (),
         sm_config: dict[str, str] | None = None,
     ) -> Any:
+        """Run a driver's command on a host, the database not locked. Raise ApiError."""
         master = "true" if host is self.master else "false"
+        session = self.new_session(sr=sr or NULL)
         members: dict[str, Any] = {
             "host_ref": host.reference,
             "command": command,
             "args": list(arguments),
             "device_config": {"SRmaster": master, **config},
-            "session_ref": self._session(),
+            "session_ref": session,
         }
         if sr:
-            members.update(sr_ref=sr, sr_uuid=self.db.get("SR", sr)["uuid"])
+            with self.db.lock:
+                members.update(sr_ref=sr, sr_uuid=self.db.get("SR", sr)["uuid"])
         if sm_config is not None:
             members["sr_sm_config"] = sm_config
         try:
+            if command in _ONE_AT_A_TIME:
+                with host.attaching:
+                    return host.runner.call(driver.path, members)
             return host.runner.call(driver.path, members)
         finally:
-            del self.db.table("session")[members["session_ref"]]
-
-
-def _not_implemented(error: ApiError, code: str, detail: str) -> ApiError:
-    return ApiError(code, detail) if isinstance(error, NotImplementedInBackendError) else error
+            self.end_session(session)

@@ -1,31 +1,53 @@
-"""The pool on a TCP port: XML-RPC at / and JSON-RPC (1.0 and 2.0) at /jsonrpc, as xapi has them."""
+"""A host of the pool on a TCP port: XML-RPC at / and JSON-RPC (1.0 and 2.0) at /jsonrpc."""
 
 import json
+import ssl
 import threading
 import traceback
 import xmlrpc.client
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from xapi.failure import ApiError
-from xapi.pool import Pool
-
-USER, PASSWORD = "root", "secret"
-_LOGINS = ("session.login_with_password", "session.slave_local_login_with_password")
+from xapi.faults import Dropped
+from xapi.pool import PASSWORD as PASSWORD
+from xapi.pool import USER as USER
+from xapi.pool import Host, Pool
 
 
 class Server:
-    """Serves a pool on the loopback address until ``close``."""
+    """Serves a pool on a loopback address until ``close``.
 
-    def __init__(self, pool: Pool) -> None:
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(pool))
+    ``host``: which host answers there, the master unless given. ``certificate``: a file with a
+    certificate and its key, for TLS.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        host: Host | None = None,
+        certificate: Path | None = None,
+    ) -> None:
+        self._http = _Http((address, port), _handler(pool, host))
+        self._scheme = "https" if certificate else "http"
+        if certificate:
+            self._http.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._http.tls.load_cert_chain(certificate)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     @property
+    def port(self) -> int:
+        """The TCP port."""
+        return int(self._http.server_address[1])
+
+    @property
     def url(self) -> str:
         """The address for XML-RPC clients."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"{self._scheme}://{self._http.server_address[0]}:{self.port}"  # type: ignore[str-bytes-safe]
 
     def close(self) -> None:
         """Stop serving."""
@@ -34,17 +56,39 @@ class Server:
         self._thread.join()
 
 
-def _handler(pool: Pool) -> type[BaseHTTPRequestHandler]:
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # clients keep their connections open
+    request_queue_size = 128
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands in the connection's own thread, then answer."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        try:
+            secured = self.tls.wrap_socket(request, server_side=True)
+        except OSError:
+            return  # a client that does not trust us
+        with secured:
+            super().finish_request(secured, client_address)
+
+
+def _handler(pool: Pool, host: Host | None) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path.startswith("/jsonrpc"):
-                self._reply(_json_rpc(pool, body), "application/json")
-            else:
-                self._reply(_xml_rpc(pool, body), "text/xml")
+            try:
+                if self.path.startswith("/jsonrpc"):
+                    self._reply(_json_rpc(pool, host, body), "application/json")
+                else:
+                    self._reply(_xml_rpc(pool, host, body), "text/xml")
+            except (Dropped, ConnectionError):
+                self.close_connection = True
 
         def _reply(self, body: bytes, kind: str) -> None:
             self.send_response(200)
@@ -59,10 +103,11 @@ def _handler(pool: Pool) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _xml_rpc(pool: Pool, body: bytes) -> bytes:
+def _xml_rpc(pool: Pool, host: Host | None, body: bytes) -> bytes:
     arguments, method = xmlrpc.client.loads(body.decode())
     try:
-        answer: Any = {"Status": "Success", "Value": _call(pool, str(method), list(arguments))}
+        value = _call(pool, host, str(method), list(arguments))
+        answer: Any = {"Status": "Success", "Value": value}
     except ApiError as error:
         answer = {"Status": "Failure", "ErrorDescription": error.description}
     text = xmlrpc.client.dumps((answer,), methodresponse=True, allow_none=True)
@@ -70,12 +115,12 @@ def _xml_rpc(pool: Pool, body: bytes) -> bytes:
     return text.replace(">\n<", "><").encode()
 
 
-def _json_rpc(pool: Pool, body: bytes) -> bytes:
+def _json_rpc(pool: Pool, host: Host | None, body: bytes) -> bytes:
     asked = json.loads(body)
     second = asked.get("jsonrpc") == "2.0"
     answer: dict[str, Any] = {"id": asked["id"]} | ({"jsonrpc": "2.0"} if second else {})
     try:
-        result = _call(pool, asked["method"], list(asked["params"]))
+        result = _call(pool, host, asked["method"], list(asked["params"]))
         answer["result"] = result if second else {"Status": "Success", "Value": result}
     except ApiError as error:
         code, *parameters = error.description
@@ -83,23 +128,13 @@ def _json_rpc(pool: Pool, body: bytes) -> bytes:
             answer["error"] = {"code": 1, "message": code, "data": parameters}
         else:
             answer["result"] = {"Status": "Failure", "ErrorDescription": error.description}
-    return json.dumps(answer).encode()
+    return json.dumps(answer, default=str).encode()
 
 
-def _call(pool: Pool, method: str, arguments: list[Any]) -> Any:
+def _call(pool: Pool, host: Host | None, method: str, arguments: list[Any]) -> Any:
     try:
-        if method in _LOGINS:
-            if arguments[:2] != [USER, PASSWORD]:
-                raise ApiError("SESSION_AUTHENTICATION_FAILED", arguments[0], "")
-            return pool.db.add("session", other_config={})
-        session = arguments.pop(0) if arguments else ""
-        if session not in pool.db.table("session"):
-            raise ApiError("SESSION_INVALID", session)
-        if method == "session.logout":
-            del pool.db.table("session")[session]
-            return ""
-        return pool.call(method, arguments)
-    except ApiError:
+        return pool.request(host, method, arguments)
+    except (ApiError, Dropped):
         raise
     except Exception as error:
         raise ApiError("INTERNAL_ERROR", traceback.format_exc()) from error

@@ -20,16 +20,27 @@ SECOND_TARGET = "192.0.2.201"
 class Lun:
     """A LUN file on the storage network."""
 
-    def __init__(self, file: Path, scsi_id: str, iqn: str, number: int) -> None:
+    def __init__(
+        self,
+        file: Path,
+        scsi_id: str,
+        iqn: str,
+        number: int,
+        target: str = TARGET,
+        port: int = 3260,
+    ) -> None:
         self.file = file
         self.scsi_id = scsi_id
         self.iqn = iqn
         self.number = number
+        self.target = target
+        self.port = port
 
     @property
     def config(self) -> dict[str, str]:
         """The device-config that reaches it."""
-        return {"target": TARGET, "targetIQN": self.iqn, "SCSIid": self.scsi_id}
+        port = {} if self.port == 3260 else {"port": str(self.port)}
+        return {"target": self.target, "targetIQN": self.iqn, "SCSIid": self.scsi_id, **port}
 
 
 class Site:
@@ -125,4 +136,6 @@ class Site:
         return Dom0(folder, self.world, self._fabric_file, self.server.url)
 
     def _write(self) -> None:
-        self._fabric_file.write_text(json.dumps(self.fabric))
+        new = self._fabric_file.with_suffix(".new")
+        new.write_text(json.dumps(self.fabric))
+        new.replace(self._fabric_file)  # drivers may be reading it
