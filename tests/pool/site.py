@@ -7,6 +7,7 @@ same IQN, number and SCSI id.
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from xapi.server import Server
 from xapi.site import Lun, Site
 
 Chap = tuple[str, str]
+_NUMBERS = itertools.count()  # one target daemon serves many sites, one after the other
 
 
 class PoolLun(Lun):
@@ -72,6 +74,7 @@ class PoolSite(Site):
     ) -> None:
         super().__init__(folder, world, sys.executable, hosts)
         self.tgt = tgt
+        self._number = next(_NUMBERS)
         self.ca = folder / "ca.pem"
         self._targets: dict[str, int] = {}  # IQN -> tgt's number
         self._units: dict[str, int] = {}  # IQN -> LUNs so far
@@ -130,7 +133,7 @@ class PoolSite(Site):
         subprocess.check_call(["cp", "--sparse=always", str(file), str(copy)])
         copy.chmod(0o644)
         source = file if file.parent != self.folder else self._kept(copy)
-        iqn = iqn or f"{IQN}{self.folder.name}-{self.tgt.port}-{count}"
+        iqn = iqn or f"{IQN}site{self._number}-lun{count}"
         offered = self.fabric["iqns"].setdefault(
             iqn, {"targets": [HOST], "port": self.tgt.port, "luns": []}
         )
