@@ -21,6 +21,7 @@ _TOKEN = re.compile(
 _MAX_TOKENS = 1 << 18  # of 5,000 volumes; SM's MGT has room for 4,094
 _MAX_TOKEN = 1 << 16  # bytes
 _QUOTES = (b'"', b"'")
+_PUNCTUATION = frozenset((b"{", b"}", b"[", b"]", b"=", b","))
 _MAX_DIGITS = 20  # 2**64 has that many
 
 
@@ -197,7 +198,11 @@ class _Parser:
             if key in values or key in sections:
                 raise self.error(index)
             if following == b"=":
-                item = values[key] = self.value(index)
+                scalar = tokens[index + 2]
+                if scalar and scalar not in _PUNCTUATION:  # by far the most
+                    item = values[key] = Value((scalar,), (index + 2,), index, index + 2)
+                else:
+                    item = values[key] = self.array(index)
             elif following == b"{":
                 item = sections[key] = self.section(key, index, end)
             else:
@@ -208,17 +213,13 @@ class _Parser:
 
     def key(self, index: int) -> str:
         token = self.tokens[index]
-        if not token or token in b"{}[]=," or token[:1] in _QUOTES:
+        if not token or token in _PUNCTUATION or token[:1] in _QUOTES:
             raise self.error(index)
         return token.decode("latin-1")
 
-    def value(self, key_index: int) -> Value:
-        index = key_index + 2
-        if self.tokens[index] == b"[":
-            return self.array(key_index)
-        return Value((self.scalar(index),), (index,), key_index, index)
-
     def array(self, key_index: int) -> Value:
+        if self.tokens[key_index + 2] != b"[":
+            raise self.error(key_index + 2)
         scalars: List[bytes] = []
         places: List[int] = []
         index = key_index + 3
@@ -234,7 +235,7 @@ class _Parser:
 
     def scalar(self, index: int) -> bytes:
         token = self.tokens[index]
-        if not token or token in b"{}[]=,":
+        if not token or token in _PUNCTUATION:
             raise self.error(index)
         return token
 
