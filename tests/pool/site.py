@@ -11,6 +11,7 @@ import itertools
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,67 @@ from remote.servers import HOST, IQN, Tgt
 from support import compare, golden
 from xapi import faults
 from xapi.faults import Call, Fault
+from xapi.guests import Guest
 from xapi.pool import Host
 from xapi.server import Server
 from xapi.site import Lun, Site
 
 Chap = tuple[str, str]
+GIB = 1 << 30
+# Records as clients give them to VM.create, VBD.create and VIF.create.
+VM_RECORD: dict[str, Any] = {
+    "name_label": "vm",
+    "name_description": "a file server",
+    "user_version": "1",
+    "is_a_template": False,
+    "affinity": "OpaqueRef:NULL",
+    "memory_static_min": str(GIB),
+    "memory_dynamic_min": str(2 * GIB),
+    "memory_dynamic_max": str(2 * GIB),
+    "memory_static_max": str(4 * GIB),
+    "VCPUs_params": {"weight": "512"},
+    "VCPUs_max": "4",
+    "VCPUs_at_startup": "2",
+    "actions_after_shutdown": "destroy",
+    "actions_after_reboot": "restart",
+    "actions_after_crash": "restart",
+    "PV_bootloader": "",
+    "PV_kernel": "",
+    "PV_ramdisk": "",
+    "PV_args": "",
+    "PV_bootloader_args": "",
+    "PV_legacy_args": "",
+    "HVM_boot_policy": "BIOS order",
+    "HVM_boot_params": {"order": "cd", "firmware": "uefi"},
+    "HVM_shadow_multiplier": 1.0,
+    "platform": {"viridian": "true", "device-model": "qemu-upstream-uefi", "vga": "std"},
+    "PCI_bus": "",
+    "other_config": {"auto_poweron": "true", "base_template_name": "Debian Bookworm 12"},
+    "recommendations": "<restrictions/>",
+    "xenstore_data": {"vm-data/role": "files"},
+    "ha_restart_priority": "restart",
+    "tags": ["backup"],
+    "start_delay": "5",
+    "order": "1",
+    "NVRAM": {"EFI-variables": "AAAA"},
+}
+VBD_RECORD: dict[str, Any] = {
+    "bootable": False,
+    "mode": "RW",
+    "type": "Disk",
+    "unpluggable": True,
+    "empty": False,
+    "other_config": {},
+    "qos_algorithm_type": "",
+    "qos_algorithm_params": {},
+}
+VIF_RECORD: dict[str, Any] = {
+    "MAC": "",
+    "MTU": "1500",
+    "other_config": {},
+    "qos_algorithm_type": "",
+    "qos_algorithm_params": {},
+}
 _NUMBERS = itertools.count()  # one target daemon serves many sites, one after the other
 
 
@@ -102,6 +159,7 @@ class PoolSite(Site):
     def close(self) -> None:
         """Stop everything; calls that hang lose their connection."""
         self.pool.faults.clear()
+        self.pool.guests.stop()
         for server in (*self._servers, self.server):
             server.close()
         for target in self._targets.values():
@@ -185,6 +243,69 @@ class PoolSite(Site):
             api.PBD.plug(api.PBD.create(record))
         api.SR.scan(sr)
         return str(sr)
+
+    # --- VMs
+
+    def disks(self, sr: str) -> list[str]:
+        """Return an SR's disks that a VM may have: managed, no snapshots, by name and uuid."""
+        records = self.client().xenapi.VDI.get_all_records().items()
+        found = [
+            (record["name_label"], record["uuid"], vdi)
+            for vdi, record in records
+            if record["SR"] == sr
+            and record["managed"]
+            and not record["is_a_snapshot"]
+            and record["type"] == "user"
+        ]
+        return [vdi for _name, _uuid, vdi in sorted(found)]
+
+    def network(self, name: str, nics: bool = True) -> str:
+        """Return the network of a name, made if need be: with a NIC of every host, or internal."""
+        api = self.client().xenapi
+        for known in api.network.get_by_name_label(name):
+            return str(known)
+        network = api.network.create(
+            {"name_label": name, "name_description": "", "MTU": "1500", "other_config": {}}
+        )
+        if nics:
+            with self.pool.db.lock:
+                pifs = [f"OpaqueRef:nic-{name}-{number}" for number in range(len(self.pool.hosts))]
+                self.pool.db.get("network", network)["PIFs"] = pifs
+        return str(network)
+
+    def vm(
+        self, name: str, vdis: Sequence[str], networks: Sequence[str] = ("LAN",), **fields: Any
+    ) -> str:
+        """Return a VM with disks at 0, 1, …, an empty drive at 3, NICs on networks of these names.
+
+        ``fields``: other values for fields of its record, see ``VM_RECORD``.
+        """
+        api = self.client().xenapi
+        vm = api.VM.create({**VM_RECORD, "name_label": name, **fields})
+        places = [number for number in range(len(vdis) + 1) if number != 3]
+        for place, vdi in zip(places, vdis):
+            own = {"VM": vm, "VDI": vdi, "userdevice": str(place), "bootable": place == 0}
+            api.VBD.create({**VBD_RECORD, **own})
+        drive = {"VM": vm, "VDI": "OpaqueRef:NULL", "userdevice": "3", "empty": True}
+        api.VBD.create({**VBD_RECORD, **drive, "mode": "RO", "type": "CD"})
+        for number, network in enumerate(networks):
+            own = {"VM": vm, "device": str(number), "network": self.network(network)}
+            api.VIF.create({**VIF_RECORD, **own})
+        return str(vm)
+
+    def guest(
+        self,
+        name: str = "",
+        agent: float | None = 0.0,
+        address: str = "192.0.2.77",
+        obeys: bool = True,
+    ) -> None:
+        """Say what runs in the VMs whose names start like this.
+
+        ``agent``: seconds from the start until the guest agent reports, None for never.
+        ``address``: of every NIC that lets it through. ``obeys``: it shuts down when asked.
+        """
+        self.pool.guests.put(name, Guest(agent, address, obeys))
 
     # --- what goes wrong, and what was done
 

@@ -58,8 +58,10 @@ class SRCommand:
             return getattr(sr, calls[self.cmd])(self.sr_uuid)
         if self.cmd == "sr_delete":
             return sr.delete(self.sr_uuid)
+        if self.cmd == "vdi_update":
+            return sr.vdi(self.params["vdi_uuid"]).update()
         if self.cmd.startswith("vdi_"):
-            return sr.vdi(self.params.get("vdi_uuid", ""))
+            return sr._unimplemented()
         raise xs_errors.XenError("BadRequest")
 
 

@@ -146,6 +146,10 @@ class LVMSR(SR.SR):
             _append(document, found, "size", str(size))
         return document.toprettyxml()
 
+    def vdi(self, uuid: str) -> Any:
+        """Return one of the SR's disks."""
+        return LVMVDI(self, uuid)
+
     def lvm_scan(self) -> None:
         """Introduce what MGT and the volumes hold and xapi does not know."""
         if not self.isMaster:
@@ -195,6 +199,24 @@ class LVMSR(SR.SR):
             more: Any = ("cbt_metadata", False, True, {}, uuid, {}, {})
             api.VDI.db_introduce(uuid, "", "", self.sr_ref, *more)
         host.note("gc", self.uuid)
+
+
+class LVMVDI:
+    """One virtual disk of an SR."""
+
+    def __init__(self, sr: LVMSR, uuid: str) -> None:
+        self.sr = sr
+        self.uuid = uuid
+
+    def update(self) -> None:
+        """Write the names that xapi has into MGT."""
+        self.sr._pathrefresh()
+        group = self.sr._group()
+        assert group is not None
+        api = self.sr.session.xenapi
+        reference = api.VDI.get_by_uuid(self.uuid)
+        names = (api.VDI.get_name_label(reference), api.VDI.get_name_description(reference))
+        lvm.write_names(self.sr.dconf["device"], group, self.uuid, *names)
 
 
 class _OverIscsi(LVMSR):

@@ -6,9 +6,11 @@ A reader of its own, by the formats' own rules, that stops at the first thing it
 import re
 import struct
 from typing import Dict, List, NamedTuple, Optional, Tuple
+from xml.sax.saxutils import escape, unescape
 
 VG_PREFIX = "VG_XenStorage-"
 _SECTOR = 512
+_ELEMENT = re.compile(r"<(\w+)>([^<]*)</\1>")
 
 
 class Vdi(NamedTuple):
@@ -92,6 +94,19 @@ def read_volume(path: str, group: Group, name: str, offset: int, length: int) ->
     return data
 
 
+def write_names(path: str, group: Group, uuid: str, name: str, description: str) -> None:
+    """Write a VDI's names into its record in MGT, as SM's vdi_update does."""
+    (start, _size), *_more = group.volumes["MGT"]
+    for number, fields in enumerate(_records(path, group)):
+        if fields["uuid"] == uuid and fields["deleted"] != "1":
+            text = "<vdi><name_label>{}</name_label><name_description>{}</name_description>".format(
+                escape(name), escape(description)
+            )
+            with open(path, "r+b") as file:
+                file.seek(start + (4 + 2 * number) * _SECTOR)
+                file.write(text.encode("utf-8").ljust(_SECTOR, b" ")[:_SECTOR])
+
+
 def wipe(path: str) -> None:
     """Do what SM does to a LUN before it makes an SR on it: zero the first 10 MiB."""
     with open(path, "r+b") as file:
@@ -132,7 +147,7 @@ def _records(path: str, group: Group) -> List[Dict[str, str]]:
     records = []
     for at in range(4 * _SECTOR, length, 2 * _SECTOR):
         text = read_volume(path, group, "MGT", at, 2 * _SECTOR).decode("utf-8")
-        fields = dict(re.findall(r"<(\w+)>([^<]*)</\1>", text))
+        fields = {key: unescape(value) for key, value in _ELEMENT.findall(text)}
         fields.setdefault("deleted", "0")
         records.append(fields)
     return records

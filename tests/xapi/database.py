@@ -25,6 +25,7 @@ class Database:
         self.tables: dict[str, dict[str, Record]] = {}
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        self.allowed: dict[str, Callable[[str], list[str]]] = {}  # class -> allowed_operations
         self.patience = 7200.0  # how long an operation waits for the one before, as xapi does
 
     def table(self, name: str) -> dict[str, Record]:
@@ -76,13 +77,13 @@ class Database:
                 lists[field] = {}
                 for reference, record in self.table(other).items():
                     lists[field].setdefault(record[via], []).append(reference)
-        return {
-            reference: {
-                **copy.deepcopy(self.get(name, reference)),
-                **{field: back.get(reference, []) for field, back in lists.items()},
-            }
-            for reference in references
-        }
+        found = {}
+        for reference in references:
+            found[reference] = copy.deepcopy(self.get(name, reference))
+            found[reference] |= {field: back.get(reference, []) for field, back in lists.items()}
+            if name in self.allowed:
+                found[reference]["allowed_operations"] = self.allowed[name](reference)
+        return found
 
     def snapshot(self) -> dict[str, dict[str, Record]]:
         """Return a copy of everything, to be compared with a later one.
@@ -161,7 +162,7 @@ class Database:
 
     def _set(self, name: str, verb: str, arguments: list[Any], internal: bool) -> str:
         record = self.get(name, arguments[0])
-        for start in ("set_", "add_to_", "remove_from_"):
+        for start in ("set_", "add_to_", "remove_from_", "add_", "remove_"):
             field = verb[len(start) :]
             if verb.startswith(start) and field in record and self._open(name, field, internal):
                 break
@@ -170,6 +171,10 @@ class Database:
         if start == "set_":
             known = schema.CLASSES.get(name, {}).get(field)
             record[field] = known.value(field, arguments[1]) if known else arguments[1]
+        elif start == "add_":
+            record[field] = sorted({*record[field], arguments[1]})
+        elif start == "remove_":
+            record[field] = [each for each in record[field] if each != arguments[1]]
         elif start == "add_to_":
             if arguments[1] in record[field]:
                 raise ApiError("MAP_DUPLICATE_KEY", name, field, arguments[0], arguments[1])

@@ -3,7 +3,7 @@
 import re
 
 from xapi.failure import ApiError
-from xapi.part import Part
+from xapi.part import Part, unlocked
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
@@ -65,6 +65,16 @@ class Disks(Part):
         self.db.remove("VDI", vdi)
         return ""
 
+    @unlocked
+    def vdi_set_name_label(self, vdi: str, value: str) -> str:
+        """VDI.set_name_label: SM writes it to the LUN."""
+        return self._set_name(vdi, "name_label", value)
+
+    @unlocked
+    def vdi_set_name_description(self, vdi: str, value: str) -> str:
+        """VDI.set_name_description: SM writes it to the LUN."""
+        return self._set_name(vdi, "name_description", value)
+
     def vdi_set_read_only(self, vdi: str, value: bool) -> str:
         """VDI.set_read_only: SM alone may (xapi's assert_session_has_internal_sr_access)."""
         return self._set(vdi, "read_only", value)
@@ -97,6 +107,14 @@ class Disks(Part):
         record = self.db.get("VDI", vdi)
         self._assert_internal()
         record[field] = value
+        return ""
+
+    def _set_name(self, vdi: str, field: str, value: str) -> str:
+        with self.db.lock:
+            record = self.db.get("VDI", vdi)
+            self.pool.storage.chosen_pbd(record["SR"])
+            record[field] = value
+        self.pool.storage.run_on_sr(record["SR"], "vdi_update", vdi)
         return ""
 
     def _sr(self, sr: str) -> str:

@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xapi.database import NULL, Database, Record
+from xapi.devices import Devices
 from xapi.disks import Disks
 from xapi.failure import ApiError
 from xapi.faults import Call, Faults
+from xapi.guests import Guests
+from xapi.machines import Machines
 from xapi.plugins import Plugins
 from xapi.smapi import Driver, Runner
 from xapi.storage import Storage
@@ -39,7 +42,17 @@ class Pool:
         self.faults = Faults()
         self.hosts: list[Host] = []
         self.db.add("pool")
-        self._parts = (Storage(self), Disks(self), Plugins(self))
+        self.guests = Guests(self.db)
+        self.devices = Devices(self)
+        self.storage = Storage(self)
+        machines = Machines(self)
+        self._parts = (self.storage, Disks(self), machines, self.devices, Plugins(self))
+        self.db.allowed = {
+            "VM": machines.allowed,
+            "SR": self.storage.allowed,
+            "VBD": self.devices.allowed_vbd,
+            "VIF": self.devices.allowed_vif,
+        }
         self._asking = threading.local()
 
     def add_host(self, dom0: Dom0, python: str, address: str = "") -> Host:
@@ -206,6 +219,7 @@ class Pool:
         config: dict[str, str],
         arguments: Sequence[str] = (),
         sm_config: dict[str, str] | None = None,
+        vdi: str = "",
     ) -> Any:
         """Run a driver's command on a host, the database not locked. Raise ApiError."""
         master = "true" if host is self.master else "false"
@@ -220,6 +234,14 @@ class Pool:
         if sr:
             with self.db.lock:
                 members.update(sr_ref=sr, sr_uuid=self.db.get("SR", sr)["uuid"])
+        if vdi:
+            with self.db.lock:
+                record = self.db.get("VDI", vdi)
+                members |= {
+                    "vdi_ref": vdi,
+                    "vdi_location": record["location"],
+                    "vdi_uuid": record["uuid"],
+                }
         if sm_config is not None:
             members["sr_sm_config"] = sm_config
         try:

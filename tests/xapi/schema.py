@@ -20,7 +20,7 @@ _TABLES = {
         user_version int rw !                   is_a_template bool at-creation !
         is_default_template bool xapi           is_a_snapshot bool xapi
         snapshot_of ref xapi                    snapshot_time date xapi
-        power_state string at-creation Halted   suspend_VDI ref at-creation
+        power_state string at-creation Halted   suspend_VDI ref rw
         resident_on ref xapi                    scheduled_to_be_resident_on ref xapi
         affinity ref rw !                       is_control_domain bool xapi
         memory_overhead int xapi                memory_target int at-creation
@@ -29,14 +29,14 @@ _TABLES = {
         VCPUs_params map rw !                   VCPUs_max int at-creation !
         VCPUs_at_startup int at-creation !      actions_after_softreboot string rw soft_reboot
         actions_after_shutdown string rw !      actions_after_reboot string rw !
-        actions_after_crash string at-creation !
+        actions_after_crash string rw !
         PV_bootloader string rw !               PV_kernel string rw !
         PV_ramdisk string rw !                  PV_args string rw !
         PV_bootloader_args string rw !          PV_legacy_args string rw !
-        HVM_boot_policy string at-creation !    HVM_boot_params map rw !
+        HVM_boot_policy string rw !    HVM_boot_params map rw !
         HVM_shadow_multiplier float at-creation 1.0
-        domain_type string at-creation unspecified
-        platform map at-creation !              NVRAM map at-creation
+        domain_type string rw unspecified
+        platform map rw !              NVRAM map rw
         PCI_bus string rw !                     other_config map rw !
         recommendations string rw !             xenstore_data map rw
         domid int xapi -1                       domarch string xapi
@@ -44,12 +44,12 @@ _TABLES = {
         last_boot_CPU_flags map at-creation     last_booted_record string at-creation
         ha_always_run bool at-creation          ha_restart_priority string at-creation
         blobs map xapi                          tags set rw
-        blocked_operations map at-creation      snapshot_schedule ref at-creation
-        is_vmss_snapshot bool at-creation       appliance ref at-creation
-        start_delay int at-creation             shutdown_delay int at-creation
-        order int at-creation                   suspend_SR ref rw
+        blocked_operations map rw      snapshot_schedule ref rw
+        is_vmss_snapshot bool at-creation       appliance ref rw
+        start_delay int rw             shutdown_delay int rw
+        order int rw                   suspend_SR ref rw
         version int at-creation                 generation_id string at-creation 0:0
-        hardware_platform_version int rw        has_vendor_device bool at-creation true
+        hardware_platform_version int rw        has_vendor_device bool rw true
         reference_label string at-creation      bios_strings map xapi
         requires_reboot bool xapi
     """,
@@ -260,4 +260,6 @@ def from_client(name: str, record: dict[str, Any]) -> dict[str, Any]:
         elif each.required:
             text = f'Server_helpers.Dispatcher_FieldNotFound("{field}")'
             raise ApiError("INTERNAL_ERROR", text)
+        else:
+            fields[field] = copy.deepcopy(each.first)
     return fields

@@ -6,10 +6,11 @@ from typing import Any
 
 from xapi.database import BUSY, NULL, Record
 from xapi.failure import ApiError
-from xapi.part import Part, unlocked
+from xapi.part import Part, passes, unlocked
 from xapi.schema import from_client
 from xapi.smapi import Driver, NotImplementedInBackendError
 
+_OPERATIONS = ("scan", "forget", "plug", "unplug", "pbd_create", "pbd_destroy")
 _PARALLEL = ("plug",)  # operations of an SR that may run beside each other
 
 
@@ -91,7 +92,7 @@ class Storage(Part):
         with self.db.lock:
             self.db.get("SR", sr)
         with self.operation(sr, "scan"):
-            self._run_on_sr(sr, "sr_scan")
+            self.run_on_sr(sr, "sr_scan")
         return ""
 
     @unlocked
@@ -195,6 +196,10 @@ class Storage(Part):
         """Mark an SR as being worked on."""
         return self.db.operation("SR", sr, name, lambda: self._check(sr, name))
 
+    def allowed(self, sr: str) -> list[str]:
+        """Return the operations that nothing speaks against at the moment."""
+        return [name for name in _OPERATIONS if passes(self._check, sr, name)]
+
     def driver(self, host: Any, kind: str) -> Driver:
         """Return a host's driver of a type. Raise SR_UNKNOWN_DRIVER."""
         found = host.drivers.get(kind.lower())
@@ -214,6 +219,12 @@ class Storage(Part):
         if not plugged:
             raise ApiError("SR_HAS_NO_PBDS", sr)
         return plugged[0]
+
+    def run_on_sr(self, sr: str, command: str, vdi: str = "") -> None:
+        """Run a driver's command on the host that does an SR's work, the database not locked."""
+        with self.db.lock:
+            pbd = self.chosen_pbd(sr)
+        self._run_on_pbd(pbd, command, vdi)
 
     def _check(self, sr: str, name: str) -> None:
         if name == "forget" and self.db.find("PBD", SR=sr, currently_attached=True):
@@ -244,17 +255,13 @@ class Storage(Part):
         with self.db.lock:
             return str(self.db.get("PBD", pbd)["SR"])
 
-    def _run_on_sr(self, sr: str, command: str) -> None:
-        with self.db.lock:
-            pbd = self.chosen_pbd(sr)
-        self._run_on_pbd(pbd, command)
-
-    def _run_on_pbd(self, pbd: str, command: str) -> None:
+    def _run_on_pbd(self, pbd: str, command: str, vdi: str = "") -> None:
         with self.db.lock:
             record = self.db.get("PBD", pbd)
             kind = self.db.get("SR", record["SR"])["type"]
             host, config = self.pool.host(record["host"]), dict(record["device_config"])
-        self.pool.run_driver(host, self.driver(host, kind), command, record["SR"], config)
+        driver = self.driver(host, kind)
+        self.pool.run_driver(host, driver, command, record["SR"], config, vdi=vdi)
 
     def _set_name(self, sr: str, field: str, value: str) -> str:
         with self.db.lock:
