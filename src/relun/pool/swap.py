@@ -1,8 +1,10 @@
 """Puts the copy of one disk in place of the disk itself, in the original VM; and back.
 
-xapi has no call that changes a VBD's VDI: the VBD is destroyed and made anew.
+xapi has no call that changes a VBD's VDI: the VBD is destroyed and made anew. What it was is noted
+in the VM's other_config meanwhile, so that a swap that was broken off can be finished.
 """
 
+import json
 from typing import NamedTuple
 
 from relun.pool import events, machine
@@ -15,6 +17,8 @@ from relun.pool.lookup import find_clone, find_vm
 from relun.pool.steps import Cancelled, Steps, never
 from relun.pool.turn import hold
 from relun.pool.whole import all_or_nothing, as_ours
+
+_KEY = "relun-swap-"  # and the userdevice; of a VM, while one of its disks is swapped
 
 
 class Swapped(NamedTuple):
@@ -33,10 +37,12 @@ class Swapped(NamedTuple):
 class _Place(NamedTuple):
     """A disk of a VM (``vbd``), its original VDI and that one's copy, as references.
 
-    ``uuids``: of these two.
+    ``there``: the VDI that the VM has there now, empty when a swap was broken off. ``uuids``: of
+    the disk and its copy.
     """
 
     vbd: Record
+    there: str
     old: str
     copy: str
     uuids: dict[str, str]
@@ -93,6 +99,7 @@ class _Swap:
                 hold(self._connection, pool, key, what, steps, take_over),
                 all_or_nothing(steps),
             ):
+                self._record = self._connection.record("VM", self._vm)
                 place = self._place(disk)  # nobody else changes it now
                 already = self._is_there(place, back)
                 if not already:
@@ -116,23 +123,23 @@ class _Swap:
         copies = self._copies(vdis)
         originals = {copy: old for old, copy in copies.items()}
         found = []
-        for vbd in self._vbds().values():
-            old = originals.get(vbd["VDI"], vbd["VDI"])
+        for vbd, there, noted in (*self._disks(), *self._lost(vdis)):
+            old = noted or originals.get(there, there)
             if old in vdis and disk in (vdis[old]["uuid"], vdis[old]["name_label"]):
-                found.append((vbd, old))
+                found.append((vbd, there, old))
         if not found:
             raise PoolRefused("pool-disk-missing", vm=name, disk=disk)
         if len(found) > 1:
-            uuids = sorted(vdis[old]["uuid"] for _vbd, old in found)
+            uuids = sorted(vdis[old]["uuid"] for _vbd, _there, old in found)
             raise PoolRefused("pool-several", kind="VDI", name=disk, uuids=uuids)
-        ((vbd, old),) = found
+        ((vbd, there, old),) = found
         if old not in copies:
             raise PoolRefused("pool-disks-missing", vm=name, disks=[disk])
         copy = copies[old]
         if vdis[copy]["read_only"] and vbd["mode"] == "RW":
             raise PoolRefused("pool-disks-read-only", vm=name, disks=[disk])
         both = {reference: vdis[reference]["uuid"] for reference in (old, copy)}
-        return _Place(vbd, old, copy, both, vdis[old]["name_label"])
+        return _Place(vbd, there, old, copy, both, vdis[old]["name_label"])
 
     def _copies(self, vdis: dict[str, Record]) -> dict[str, str]:
         """Original -> copy, of all VDIs in the pool that have one on the clone."""
@@ -142,11 +149,30 @@ class _Swap:
 
     @staticmethod
     def _is_there(place: _Place, back: bool) -> bool:
-        return bool(place.vbd["VDI"] == (place.old if back else place.copy))
+        return place.there == (place.old if back else place.copy)
+
+    def _disks(self) -> list[tuple[Record, str, str]]:
+        return [(vbd, vbd["VDI"], "") for vbd in self._vbds().values()]
+
+    def _lost(self, vdis: dict[str, Record]) -> list[tuple[Record, str, str]]:
+        """The disks that a swap which was broken off left the VM without."""
+        devices = [vbd["userdevice"] for vbd in self._vbds().values()]
+        lost = []
+        for key, value in self._record["other_config"].items():
+            if key.startswith(_KEY) and key[len(_KEY) :] not in devices:
+                note = json.loads(value)
+                lost += [
+                    (note["vbd"], "", reference)
+                    for reference, vdi in vdis.items()
+                    if vdi["uuid"] == note["vdi"]
+                ]
+        return lost
 
     def _swap(self, steps: Steps, place: _Place, back: bool) -> None:
-        now, before = (place.old, place.copy) if back else (place.copy, place.old)
+        wanted = place.old if back else place.copy
+        before = place.there or place.old
         device, uuid = place.vbd["userdevice"], place.uuids[before]
+        key = _KEY + device
 
         def take_back() -> None:
             ensure(
@@ -155,9 +181,36 @@ class _Swap:
             )
 
         # Noted first: a call may do its work and its answer be lost.
+        steps.undo_with(
+            "VM.remove_from_other_config",
+            key,
+            f"{key} in other_config of the VM {steps.work}",
+            lambda: self._forget(key, device),
+        )
+        self._note(steps, key, place)
         standing = f"the VM {steps.work} without its disk {device}, which was the VDI {uuid}"
         steps.undo_with("VBD.create", f"disk {device}", standing, take_back)
-        self._set(steps, place.vbd, now)
+        self._set(steps, place.vbd, wanted)
+        with steps.step("VM.remove_from_other_config", key):
+            self._forget(key, device)
+
+    def _note(self, steps: Steps, key: str, place: _Place) -> None:
+        if not place.there:
+            return  # it stands since then
+        vbd = machine.vbd(place.vbd, "", "")
+        note = json.dumps({"vbd": vbd, "vdi": place.uuids[place.old]})
+        with steps.step("VM.add_to_other_config", key):
+            if key in self._record["other_config"]:  # of a swap that was all but finished
+                self._connection.call("VM.remove_from_other_config", self._vm, key)
+            self._connection.call("VM.add_to_other_config", self._vm, key, note)
+
+    def _forget(self, key: str, device: str) -> None:
+        """Remove the note, unless the VM is still without the disk."""
+        if any(vbd["userdevice"] == device for vbd in self._vbds().values()):
+            ensure(
+                lambda: key not in self._connection.call("VM.get_other_config", self._vm),
+                lambda: self._connection.call("VM.remove_from_other_config", self._vm, key),
+            )
 
     def _has(self, device: str, vdi: str) -> bool:
         there = [vbd["VDI"] for vbd in self._vbds().values() if vbd["userdevice"] == device]
