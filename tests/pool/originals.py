@@ -1,14 +1,20 @@
 """VMs as a pool in use has them: with everything that a restored one must not take over."""
 
+import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pool.site import PoolLun, PoolSite
 from relun.core.identity import uuid5
 from relun.pool.attach import attach
-from relun.pool.connection import Connection
+from relun.pool.connection import Address, Connection, connect
 from relun.pool.lun import target_of
 from relun.pool.marks import Attached
+from remote.servers import Tgt
 from xapi.schema import NULL
+from xapi.server import PASSWORD, USER
 
 _QOS: dict[str, Any] = {"qos_algorithm_type": "", "qos_algorithm_params": {}}
 
@@ -41,6 +47,34 @@ class Scene(NamedTuple):
         old = self.record("VDI", self.vdis[name])["uuid"]
         found: str = self.site.pool.db.by_uuid("VDI", uuid5(self.clone.sr_uuid, old))
         return found
+
+
+def staged(folder: Path, tgt: Tgt) -> Iterator[Scene]:
+    """A scene for all tests of a module; on two hosts."""
+    site = PoolSite(folder, tgt, hosts=2)
+    with site:
+        with login(site) as connection:
+            made = scene(site, connection)
+        yield made
+
+
+def as_before(there: Scene) -> Iterator[Scene]:
+    """Give back the pool's database as it was, after a test that only made calls of VMs."""
+    db = there.site.pool.db
+    with db.lock:
+        kept = {name: copy.deepcopy(db.table(name)) for name in db.tables if name != "session"}
+    yield there
+    there.site.mend()
+    with db.lock:
+        for name in set(db.tables) - {"session"}:
+            table = db.table(name)
+            table.clear()
+            table.update(kept.get(name, {}))
+
+
+def login(site: PoolSite) -> AbstractContextManager[Connection]:
+    """A session with the site's pool."""
+    return connect(Address(site.url, USER, PASSWORD))
 
 
 def scene(site: PoolSite, connection: Connection, image: str = "chain") -> Scene:

@@ -11,30 +11,35 @@ import pytest
 
 from pool import metadata
 from pool.failing import WAYS, calls_of, each_call, standing
-from pool.originals import Scene, add_vm, scene
+from pool.originals import Scene, add_vm, as_before, login, scene, staged
 from pool.site import PoolSite
-from relun.pool.connection import Address, Connection, connect
+from relun.pool.connection import Connection
 from relun.pool.detach import DetachOptions, detach
 from relun.pool.errors import PoolRefused
 from relun.pool.events import Event
 from relun.pool.machine import remove
 from relun.pool.marks import ON_SR, ORIGINAL_VM, RESTORED
 from relun.pool.restore import Restored, RestoreOptions, restore_vm
+from remote.servers import Tgt
 from xapi.schema import NULL
-from xapi.server import PASSWORD, USER
 
 DISKS = 2
 
 
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, tgt: Tgt) -> Iterator[Scene]:
+    yield from staged(tmp_path_factory.mktemp("stage"), tgt)
+
+
 @pytest.fixture
-def connection(pool_site: PoolSite) -> Iterator[Connection]:
-    with connect(Address(pool_site.url, USER, PASSWORD)) as made:
+def there(stage: Scene) -> Iterator[Scene]:
+    yield from as_before(stage)
+
+
+@pytest.fixture
+def connection(there: Scene) -> Iterator[Connection]:
+    with login(there.site) as made:
         yield made
-
-
-@pytest.fixture
-def there(pool_site: PoolSite, connection: Connection) -> Scene:
-    return scene(pool_site, connection)
 
 
 def restore(connection: Connection, there: Scene, **options: Any) -> Restored:
@@ -338,7 +343,7 @@ def test_two_administrators_at_once(there: Scene, connection: Connection) -> Non
     met = threading.Barrier(2)
 
     def one() -> None:
-        with connect(Address(there.site.url, USER, PASSWORD)) as own:
+        with login(there.site) as own:
             met.wait()
             try:
                 ended.append(restore(own, there))
@@ -364,7 +369,7 @@ def test_one_that_was_broken_off(there: Scene, connection: Connection) -> None:
     hung = site.hang("VBD.create", at=2, after=True)
 
     def doomed() -> None:
-        with connect(Address(site.url, USER, PASSWORD)) as own, pytest.raises(PoolRefused):
+        with login(site) as own, pytest.raises(PoolRefused):
             restore(own, there)
 
     thread = threading.Thread(target=doomed)
@@ -400,7 +405,12 @@ def test_a_signal_stops_it_between_two_steps(there: Scene, connection: Connectio
     assert [event.state for event in seen if event.step == "VM.destroy"] == ["undone"]
 
 
-def test_detach_takes_it_away(there: Scene, connection: Connection) -> None:
+def test_detach_takes_it_away(pool_site: PoolSite) -> None:
+    with login(pool_site) as connection:
+        _detached(scene(pool_site, connection), connection)
+
+
+def _detached(there: Scene, connection: Connection) -> None:
     done = restore(connection, there, start=True)
     original = originals(there, there.site.snapshot())
     gone = detach(connection, there.clone.sr_uuid, DetachOptions(remove_vms=True))

@@ -9,23 +9,27 @@ from typing import Any
 import pytest
 
 from pool.failing import WAYS, calls_of, each_call, standing
-from pool.originals import Scene, scene
-from pool.site import PoolSite
-from relun.pool.connection import Address, Connection, connect
+from pool.originals import Scene, as_before, login, staged
+from relun.pool.connection import Connection
 from relun.pool.errors import PoolRefused, PoolUnfinished
 from relun.pool.swap import Swapped, swap_disk
-from xapi.server import PASSWORD, USER
+from remote.servers import Tgt
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, tgt: Tgt) -> Iterator[Scene]:
+    yield from staged(tmp_path_factory.mktemp("stage"), tgt)
 
 
 @pytest.fixture
-def connection(pool_site: PoolSite) -> Iterator[Connection]:
-    with connect(Address(pool_site.url, USER, PASSWORD)) as made:
+def there(stage: Scene) -> Iterator[Scene]:
+    yield from as_before(stage)
+
+
+@pytest.fixture
+def connection(there: Scene) -> Iterator[Connection]:
+    with login(there.site) as made:
         yield made
-
-
-@pytest.fixture
-def there(pool_site: PoolSite, connection: Connection) -> Scene:
-    return scene(pool_site, connection)
 
 
 def disk(there: Scene, number: int = 1) -> str:
@@ -169,7 +173,7 @@ def test_two_administrators_at_once(there: Scene, connection: Connection) -> Non
     met = threading.Barrier(2)
 
     def one() -> None:
-        with connect(Address(there.site.url, USER, PASSWORD)) as own:
+        with login(there.site) as own:
             met.wait()
             try:
                 ended.append(swap(own, there))
