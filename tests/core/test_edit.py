@@ -58,5 +58,7 @@ def test_overlap_says_what_overlaps() -> None:
 def test_joined() -> None:
     """What follows without a gap becomes one write; nothing else moves."""
     assert joined([]) == []
+    for offset in range(3):
+        assert joined([(offset, b"first")]) == [(offset, b"first")]
     writes = [(512, b"ab"), (514, b"c"), (515, b"d"), (517, b"e"), (100, b"f"), (101, b"g")]
     assert joined(writes) == [(512, b"abcd"), (517, b"e"), (100, b"fg")]

@@ -39,7 +39,10 @@ def text_edit(offset: int, size: int) -> Edit:
         ((8192, 512), [(15872, 512), (512, 512)], [(8704, 15872), (1024, 8192)]),
         # the old text wraps
         ((16000, 1000), [(2048, 512)], [(1536, 2048), (2560, 15872 + 128)]),
-        # not of the ring: the header, and what lies behind the area
+        # not of the ring, and so not the newest text: the header, which is written last
+        ((1024, 1000), [(2048, 1024), (0, 512)], [(512, 1024), (3072, SIZE)]),
+        # nor what lies behind the area
+        ((1024, 1000), [(2048, 1024), (SIZE, 512)], [(512, 1024), (3072, SIZE)]),
         ((512, 512), [(0, 512), (SIZE, 512)], [(1024, SIZE)]),
         # nothing is free between what touches
         ((512, 512), [(1024, SIZE - 1024)], []),

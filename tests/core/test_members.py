@@ -73,6 +73,22 @@ def test_every_interruption_is_settled_both_ways_whatever_the_order_of_the_luns(
     assert count > 15
 
 
+@pytest.mark.parametrize("first", [Pv(), Pv(mdas=0)], ids=["journal-first", "journal-last"])
+def test_what_broke_off_before_anything_was_hidden_is_taken_away(first: Pv, tmpdir: Any) -> None:
+    """From every LUN that got a pointer, whichever was the first."""
+    volumes = (Vhd("base"), Vhd("leaf", "base"))
+    paths = build(Sr(volumes, pvs=(first, Pv())), tmpdir.join("lun")).paths
+    met = set()
+    for writes in itertools.count():
+        luns = interrupted(paths, writes)
+        if verbs.inspect(luns).state != "original":
+            break
+        met.add(tuple(bool(lun.state()) for lun in luns))
+        assert verbs.undo(luns).action == ("cleared" if writes else "nothing")
+        assert [lun.state() for lun in luns] == [{}, {}]
+    assert len(met) == 3 and (True, True) in met
+
+
 def test_the_originals_second_lun_is_never_taken_for_the_clones(paths: Any) -> None:
     for _writes, luns in in_progress(paths):
         before = luns[0].state()
@@ -83,6 +99,18 @@ def test_the_originals_second_lun_is_never_taken_for_the_clones(paths: Any) -> N
             assert error.value.code == "members-missing"
         assert original.state() == {}
         assert luns[0].state() == before
+
+
+def test_the_originals_lun_may_be_among_those_given(paths: Any) -> None:
+    """Wherever it stands: it belongs to no resign, and the clone's own LUNs are all there."""
+    for writes, luns in in_progress(paths):
+        if luns[0].state() == {} or writes % 4:
+            continue
+        for place in (0, 1, 2):
+            given = interrupted(paths, writes)
+            original = MemoryDevice(paths[1])
+            verbs.undo([*given[:place], original, *given[place:]])
+            assert [lun.state() for lun in (*given, original)] == [{}, {}, {}]
 
 
 def test_an_undo_that_breaks_off_is_finished_by_both_verbs(paths: Any) -> None:

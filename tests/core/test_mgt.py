@@ -235,6 +235,16 @@ def test_nul_inside_a_text_hides_nothing(at: int) -> None:
     assert (error.value.code, error.value.offset) == ("mgt-record", FIRST_RECORD)
 
 
+def test_nul_before_the_last_letter_hides_nothing_either() -> None:
+    """Padding is NULs and spaces, and no letter is taken for it."""
+    raw = record().raw
+    cut = raw[:SECTOR].rstrip(b" ") + b"\0X"
+    data = b"XSSM:3072      :1:2".ljust(FIRST_RECORD) + cut.ljust(SECTOR) + raw[SECTOR:]
+    with pytest.raises(FormatError) as error:
+        parse_mgt(data)
+    assert (error.value.code, error.value.offset) == ("mgt-record", FIRST_RECORD)
+
+
 def head_of(second: bytes, third: bytes) -> Mgt:
     """Return an MGT without records, with these sectors 1 and 2."""
     first = b"XSSM:2048      :1:2"
@@ -281,6 +291,9 @@ def test_half_a_record_at_the_end_is_none() -> None:
     header = b"XSSM:3072      :1:2".ljust(FIRST_RECORD)
     assert len(parse_mgt(header + record().raw).records) == 1
     assert len(parse_mgt(header + record().raw + record().raw[:SECTOR]).records) == 1
+    for cut in (SECTOR, RECORD - 1):  # the uuid is there already, the rest is not
+        whole = parse_mgt(header + record().raw + record().raw[:cut])
+        assert [one.offset for one in whole.records] == [FIRST_RECORD]
     stale = parse_mgt(header + record().raw * 2).records
     assert [one.live for one in stale] == [True, False]
 
@@ -292,6 +305,14 @@ def test_sector_that_is_full() -> None:
     changed = record(first=first).renamed("m" * (SECTOR - 30))
     assert changed is not None and changed.name == "m" * (SECTOR - 30)
     assert record(first=first).renamed("m" * (SECTOR - 29)) is None
+
+
+def test_what_stands_last_in_a_sector_stays() -> None:
+    """Only spaces make room for a longer value."""
+    first = "<vdi><name_label>n</name_label>X"
+    changed = record(first=first).renamed("longer")
+    assert changed is not None
+    assert changed.raw[:SECTOR] == b"<vdi><name_label>longer</name_label>X".ljust(SECTOR)
 
 
 @pytest.mark.parametrize("name", ["a\ufffeb", "a\uffffb", "a\x01b"])

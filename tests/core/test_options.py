@@ -162,10 +162,11 @@ def test_drop_snapshots_of_the_sample() -> None:
 
 
 def test_label_pattern(tmpdir: Any) -> None:
-    sr = Sr(
-        (Vhd("disk", record=Record("disk", name="a & b <c>")), Raw("raw")), "l", name="Gold & 1"
-    )
-    devices = made(sr, tmpdir)[1]
+    volumes = (Vhd("disk", record=Record("disk", name="a & b <c>")), Raw("raw"))
+    sr = Sr(volumes, "l", name="Gold & 1", description="the SR's own words")
+    built, devices = made(sr, tmpdir)
+    description = get_lv(built, devices, "MGT", 3 * 512, 512)
+    assert b"the SR's own words" in description
     resign(devices, label="{name} (clone of {sr}, {date})", date="2026-01-31")
     clone = verbs.inspect(devices)
     assert clone.mgt is not None
@@ -175,6 +176,7 @@ def test_label_pattern(tmpdir: Any) -> None:
         "raw (clone of Gold & 1, 2026-01-31)",
     ]
     assert clone.findings == ()
+    assert get_lv(built, devices, "MGT", 3 * 512, 512) == description
     verbs.undo(devices)
     assert states(devices) == [{}]
 
@@ -184,10 +186,14 @@ def test_label_that_does_not_fit_is_told_and_left(tmpdir: Any) -> None:
         Vhd("long", record=Record("long", name="x" * 200, description="d" * 200)),
         Raw("raw"),
     )
-    devices = made(Sr(volumes, "long", name="s" * 470), tmpdir)[1]
+    built, devices = made(Sr(volumes, "long", name="s" * 470), tmpdir)
     plan = resign(devices, label="{name}" + "!" * 60).plan
     assert plan is not None
     assert codes(plan.findings) == ["label-too-long", "label-too-long"]
+    of_sr, of_record = plan.findings
+    assert (of_sr.where, of_sr.offset, of_sr.fields) == ("MGT: SR record", -1, {})
+    assert (of_record.where, of_record.offset) == ("MGT record at 2048", -1)
+    assert of_record.fields == {"vdi": built.uuids["long"]}
     clone = verbs.inspect(devices)
     assert names(clone) == ["x" * 200, "raw" + "!" * 60]
     assert clone.mgt is not None and clone.mgt.content.sr_name == "s" * 470

@@ -139,6 +139,50 @@ def test_marker_that_cannot_be_written_changes_nothing(tmpdir: Any) -> None:
     assert device.state() == {}
 
 
+def test_marker_that_is_reported_and_lost_changes_nothing(tmpdir: Any) -> None:
+    """It is not taken for another run's: what stands there is the label as it was."""
+    device = one(tmpdir)
+    device.lost_writes = [512]
+    with pytest.raises(DeviceError) as caught:
+        resign([device])
+    assert caught.value.code == "device-lied"
+    assert device.state() == {}
+
+
+def test_marker_whose_flush_fails_is_no_other_runs(tmpdir: Any) -> None:
+    """It may be there, so the LUN is in progress; the reason is the device's own."""
+    device = one(tmpdir)
+    error = broken(lambda: resign([device]), device, 2)
+    assert parse_marker(device.get(512, SECTOR)) is not None
+    assert error.fields["cause"].code == "device-io"
+
+
+def test_run_that_lost_its_marker_hides_no_further_lun(tmpdir: Any) -> None:
+    """Another host's marker stands on the LUN with the journal: the rest is that run's."""
+    devices = pair(tmpdir)
+    label = devices[1].get(512, SECTOR)
+    read = devices[0]._read
+    looks: List[int] = []
+
+    def meddle(offset: int, length: int) -> bytes:
+        marker = parse_marker(devices[0].get(512, SECTOR)) if offset == 512 else None
+        if marker:
+            looks.append(len(looks))
+        if marker and len(looks) == 2:  # the first look reads back what was written
+            devices[0].put(512, marker._replace(token=b"somebody").pack())
+        return read(offset, length)
+
+    devices[0].get = read  # type: ignore[method-assign]
+    devices[0]._read = meddle  # type: ignore[method-assign]
+    with pytest.raises(Interrupted) as caught:
+        resign(devices)
+    assert caught.value.fields["cause"].code == "taken-over"
+    assert devices[1].get(512, SECTOR) == label
+    devices[0]._read = read  # type: ignore[method-assign]
+    assert verbs.undo(devices).action == "undone"
+    assert states(devices) == [{}, {}]
+
+
 def test_device_that_is_gone_at_the_marker(tmpdir: Any) -> None:
     """Whether the marker was written cannot be told: the LUN is said to be in progress."""
     device = one(tmpdir)
@@ -483,10 +527,11 @@ def test_members_missing(tmpdir: Any) -> None:
             assert caught.value.fields["missing"] == [plan.change.pv_uuids[missing]]
     assert states(devices) == before
     verbs.recover(devices)
-    for alone in (first, second):
+    for alone, wanted in ((first, plan.change.pv_uuids[1]), (second, "the LUN with the journal")):
         with pytest.raises(Refused) as refused:
             verbs.undo([alone])
         assert refused.value.code == "members-missing"
+        assert refused.value.fields["missing"] == [wanted]
     assert codes(verbs.inspect(devices).findings) == []
 
 
@@ -506,8 +551,68 @@ def test_undo_that_only_has_to_clear_needs_all_luns(tmpdir: Any) -> None:
     with pytest.raises(Interrupted) as caught:
         verbs.recover(devices[:1])
     assert caught.value.code == "members-missing"
+    assert caught.value.fields["missing"] == ["1 of 2 LUNs"]
     assert states(devices) == before
     assert verbs.recover(devices[::-1]).action == "undone"
+    assert states(devices) == [{}, {}]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["undo", "recover"])
+def test_undo_that_has_given_the_others_back_needs_one_lun(again: bool, tmpdir: Any) -> None:
+    """The marker of the LUN with the journal says that it is the only one left."""
+    devices = pair(tmpdir)
+    plan = resign(devices).plan
+    assert plan is not None
+    if again:
+        devices[1].failing_writes = {GAP: ERROR}
+        with pytest.raises(Interrupted):
+            verbs.undo(devices)
+        devices[1].failing_writes = {}
+    devices[0].failing_writes = {plan.space.region.offset: ERROR}
+    with pytest.raises(Interrupted):
+        (verbs.recover if again else verbs.undo)(devices)
+    assert devices[1].state() == {}
+    marker = parse_marker(devices[0].get(512, SECTOR))
+    assert marker is not None and (marker.direction, marker.members) == (CLEAR, 1)
+    devices[0].failing_writes = {}
+    assert verbs.recover(devices[:1]).action == "undone"
+    assert states(devices) == [{}, {}]
+
+
+def test_an_undos_readers_see_the_old_bytes(tmpdir: Any) -> None:
+    """What a kernel holds of the LUNs is dropped on every one, also when the undo broke off."""
+    devices = pair(tmpdir)
+    plan = resign(devices).plan
+    assert plan is not None
+    assert [device.dropped_caches for device in devices] == [1, 1]
+    verbs.undo(devices)
+    assert [device.dropped_caches for device in devices] == [2, 2]
+    resign(devices)
+    devices[1].failing_writes = {GAP: ERROR}
+    with pytest.raises(Interrupted):
+        verbs.undo(devices)
+    devices[1].failing_writes = {}
+    assert [device.dropped_caches for device in devices] == [3, 3]
+    verbs.recover(devices)
+    assert [device.dropped_caches for device in devices] == [4, 4]
+
+
+def test_lun_whose_pointer_is_gone(tmpdir: Any) -> None:
+    """It does not hide the journal of another one, and it is told which LUN is the trouble."""
+    devices = made(Sr(TREE, "last", pvs=(Pv(mdas=0), Pv())), tmpdir)[1]
+    plan = resign(devices).plan
+    assert plan is not None and plan.change.switch == 1
+    pointer = parse_pointer(devices[0].get(GAP, SECTOR))
+    assert pointer is not None and not pointer.region.here
+    lost = pointer.region._replace(tag=b"no more.", here=True)  # another's, which LVM wrote over
+    for sector in (bytes(SECTOR), pointer._replace(region=lost).pack()):
+        devices[0].put(GAP, sector)
+        with pytest.raises(Refused) as caught:
+            verbs.undo(devices)
+        assert caught.value.code == "members-missing"
+        assert caught.value.fields["missing"] == [plan.change.pv_uuids[0]]
+    devices[0].put(GAP, pointer.pack())
+    assert verbs.undo(devices).action == "undone"
     assert states(devices) == [{}, {}]
 
 

@@ -254,8 +254,36 @@ def test_pages_at_every_edge_of_what_is_read_at_once(
     ((start, end),) = verbs.inspect([device]).behind_extents(0)
     place = (start if at >= 0 else end) + at
     device.put(place, paged())
+    assert seal_module._found_pages(verbs.inspect([device]), 0) == [place]
     verbs.seal([device])
     assert not any(device.get(start, end - start))
+
+
+@pytest.mark.parametrize("size", [1024, 4096 + 1024])
+def test_page_that_is_all_there_is_of_the_last_chunk(
+    size: int, tmpdir: Any, monkeypatch: Any
+) -> None:
+    """What lies behind the extents may be one page long, or a page longer than whole chunks."""
+    monkeypatch.setattr(seal_module, "_CHUNK", 4096)
+    pvs = (Pv(mda_size=256 * 1024, size=(61 << 20) + size),)
+    (device,) = made(RING._replace(pvs=pvs), tmpdir)[1]
+    ((start, end),) = verbs.inspect([device]).behind_extents(0)
+    assert end - start == size
+    device.put(end - 1024, paged())
+    verbs.seal([device])
+    assert not any(device.get(end - 1024, 1024))
+
+
+@pytest.mark.parametrize("size", [512, 4096 - 512, 4096, 4096 + 512])
+def test_no_room_for_a_page_in_the_last_chunk(size: int, tmpdir: Any, monkeypatch: Any) -> None:
+    """Less than a page is left there, and nothing is read behind the LUN's end."""
+    monkeypatch.setattr(seal_module, "_CHUNK", 4096)
+    pvs = (Pv(mda_size=256 * 1024, size=(61 << 20) + size),)
+    (device,) = made(RING._replace(pvs=pvs), tmpdir)[1]
+    device.put(device.size - 512, b"RLNJ".ljust(512, b"\xee"))
+    assert seal_module._found_pages(verbs.inspect([device]), 0) == []
+    verbs.seal([device])
+    assert device.get(device.size - 512, 4) == b"RLNJ"
 
 
 def test_page_that_stands_within_another(tmpdir: Any) -> None:

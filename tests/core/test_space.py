@@ -197,6 +197,20 @@ def test_how_much_room_is_tried_over_old_bytes(tmpdir: Any) -> None:
     assert found.region.offset == MDA + 512 * 1024 - (2 * needed + 8) * pages.PAGE
 
 
+def test_one_page_is_room_enough_for_what_fits_in_it(tmpdir: Any) -> None:
+    """Over old bytes as well, whose stream is in the page then."""
+    device = one(tmpdir)
+    at = MDA + (1 << 20)
+    device.put(at, b"old text, " * 102 + b"end.")
+    lun = verbs.inspect([device]).luns[0]
+    for payload, fits in ((b"p" * 500, True), (b"p" * 990, False)):
+        found = space_module._over_old_bytes(lun, (at, at + pages.PAGE), payload, b"the  tag")
+        assert (found is not None) == fits
+        if found:
+            assert (found[0].offset, found[0].size) == (at, pages.PAGE)
+            assert pages.read_payload(found[1], b"the  tag") == payload
+
+
 def test_largest_journal_there_may_be(tmpdir: Any, monkeypatch: Any) -> None:
     """The limit itself is allowed."""
     device = one(tmpdir)

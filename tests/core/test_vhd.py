@@ -94,6 +94,15 @@ def test_headers_are_what_vhd_util_reports(name: str) -> None:
             assert locator.encode(expected["text"]) == bytes.fromhex(expected["raw_hex"])
 
 
+@pytest.mark.parametrize("size, at", [(FOOTER_SIZE, 64), (HEADER_SIZE, 36)])
+def test_checksum_of_any_bytes(size: int, at: int) -> None:
+    """Ones' complement of the sum of all bytes, without the field itself."""
+    noise = bytes(n * n % 251 + 1 for n in range(size))
+    for raw in (noise, b"\xff" * size, bytes(size)):
+        total = sum(raw[:at]) + sum(raw[at + 4 :])
+        assert checksum(raw, at) == total ^ 0xFFFFFFFF
+
+
 def test_new_footer_uuid_changes_uuid_and_checksum_only() -> None:
     old = sample()
     new = old.with_uuid(NEW)

@@ -1,8 +1,10 @@
 """Reports as JSON. ``schema`` describes every key; docs/json.md is made of it."""
 
-from relun.cli import tree, words
-from relun.cli.schema import SCHEMA
+from relun.cli import words
+from relun.core import objects
 from relun.core.errors import RelunError
+from relun.core.objects import SCHEMA
+from relun.core.objects import fields_object as fields_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,14 +15,9 @@ if TYPE_CHECKING:
     from relun.core.conflicts import Conflict
     from relun.core.errors import DeviceError
     from relun.core.finding import Finding
-    from relun.core.plan import Plan
-    from relun.core.repository import Repository
     from relun.core.verbs import Outcome
 
     Object = dict[str, Any]
-
-_PLAIN = (str, int, float, bool)
-_NOT_SHOWN = ("trace",)
 
 
 def as_object(report: "Report", verbose: int = 0) -> "Object":
@@ -33,9 +30,9 @@ def as_object(report: "Report", verbose: int = 0) -> "Object":
         "error": _error(report),
     }
     if report.repository is not None:
-        found["repository"] = _repository(report.repository)
+        found["repository"] = objects.repository_object(report.repository, words.title)
     if report.plan is not None and report.outcome is None:
-        found["plan"] = _plan(report, report.plan, verbose)
+        found["plan"] = objects.plan_object(report.plan, words.title, with_bytes=verbose > 1)
     if report.outcome is not None:
         found["outcome"] = _outcome(report, report.outcome)
     if report.differences is not None:
@@ -130,136 +127,15 @@ def cause_object(error: RelunError) -> "Object | None":
     return {"code": cause.code, "title": words.title(cause.code, cause.fields)}
 
 
-def fields_object(fields: "Object") -> "Object":
-    """Return an error's or a finding's facts as JSON can have them."""
-    return {
-        key: value if isinstance(value, (*_PLAIN, list)) else str(value)
-        for key, value in fields.items()
-        if key not in _NOT_SHOWN and key != "cause"
-    }
-
-
 def findings_object(findings: "Iterable[Finding]") -> "list[Object]":
     """Return findings."""
-    return [
-        {
-            "code": finding.code,
-            "severity": finding.severity,
-            "title": words.title(finding.code, finding.fields),
-            "where": finding.where,
-            "offset": finding.offset if finding.offset >= 0 else None,
-            "fields": fields_object(finding.fields),
-        }
-        for finding in findings
-    ]
-
-
-def _repository(repository: "Repository") -> "Object":
-    mgt = repository.mgt.content if repository.mgt else None
-    group = repository.vg
-    return {
-        "kind": repository.kind,
-        "state": repository.state,
-        "sr_uuid": repository.sr_uuid,
-        "sr_name": mgt.sr_name if mgt else "",
-        "allocation": mgt.allocation if mgt else "",
-        "filesystem": repository.filesystem,
-        "vg": group
-        and {
-            "name": group.name,
-            "uuid": group.uuid,
-            "seqno": group.seqno,
-            "extent_size": group.extent_size,
-            "pvs": [
-                {
-                    "name": pv.name,
-                    "uuid": pv.uuid,
-                    "device": repository.luns[repository.members[pv.name]].device.path
-                    if pv.name in repository.members
-                    else None,
-                }
-                for pv in group.pvs.values()
-            ],
-        },
-        "images": _images(repository),
-        "volumes": [
-            {"lv": volume.lv.name, "kind": volume.name.kind, "size": volume.lv.size}
-            for volume in repository.volumes
-            if not volume.name.is_image
-        ],
-        "findings": findings_object(repository.findings),
-    }
-
-
-def _images(repository: "Repository") -> "list[Object]":
-    tracked = {v.name.vdi for v in repository.volumes if v.name.kind == "cbtlog"}
-    shown = []
-    for node in tree.walk(repository):
-        volume, record = node.volume, node.record
-        elements = record.elements if record else {}
-        shown.append(
-            {
-                "vdi": volume.name.vdi,
-                "lv": volume.lv.name,
-                "kind": volume.name.kind,
-                "name": record.name if record else None,
-                "virtual_size": volume.virtual_size,
-                "size": volume.lv.size,
-                "hidden": volume.hidden,
-                "snapshot": elements.get("is_a_snapshot") == "1",
-                "snapshot_of": elements.get("snapshot_of", ""),
-                "parent": volume.parent.lv_name if volume.parent else None,
-                "cbt": volume.name.vdi in tracked,
-                "damaged": volume.damaged,
-            }
-        )
-    return shown
-
-
-def _plan(report: "Report", plan: "Plan", verbose: int) -> "Object":
-    edits = []
-    for edit in plan.edits:
-        shown: Object = {
-            "device": report.paths[edit.device],
-            "offset": edit.offset,
-            "length": len(edit.new),
-            "what": edit.what,
-        }
-        if verbose > 1:
-            shown.update(old=edit.old.hex(), new=edit.new.hex())
-        edits.append(shown)
-    return {
-        "old_sr": plan.change.old_sr,
-        "new_sr": plan.change.new_sr,
-        "ids": plan.new_ids,
-        "edits": edits,
-        "bytes": sum(len(edit.new) for edit in plan.edits),
-        "journal": {
-            "device": report.paths[plan.change.switch],
-            "offset": plan.space.region.offset,
-            "length": plan.space.region.size,
-        },
-        "dropped": list(plan.dropped),
-        "findings": findings_object(plan.findings),
-    }
+    return objects.findings_object(findings, words.title)
 
 
 def _outcome(report: "Report", outcome: "Outcome") -> "Object":
-    traffic = [device.traffic for device in report.devices]
-    shown: Object = {
-        "action": outcome.action,
-        "old_sr": outcome.old_sr,
-        "new_sr": outcome.new_sr,
-        "bytes_read": sum(each.bytes_read for each in traffic),
-        "bytes_written": sum(each.bytes_written for each in traffic),
-        "writes": sum(each.writes for each in traffic),
-        "flushes": sum(each.flushes for each in traffic),
-    }
-    if report.plan is not None:
+    shown = objects.outcome_object(outcome, report.devices, words.title)
+    if outcome.plan is not None:
         from relun.cli.next_steps import next_steps
 
-        shown["ids"] = report.plan.new_ids
-        shown["dropped"] = list(report.plan.dropped)
-        shown["findings"] = findings_object(report.plan.findings)
         shown["next_steps"] = next_steps(report)
     return shown

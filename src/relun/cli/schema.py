@@ -4,7 +4,7 @@ A type is str, int, bool, object (free keys), the name of another object, each i
 and with "?" where null is possible. A key in ``OPTIONAL`` may be absent.
 """
 
-SCHEMA = "relun/1"
+from relun.core.objects import SCHEMA as SCHEMA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

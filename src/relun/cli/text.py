@@ -5,6 +5,7 @@ import sys
 from relun.cli import tree
 from relun.cli.sizes import count, size
 from relun.cli.words import clean, finding_lines
+from relun.core.image_tree import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _edits(report: "Report", plan: "Plan", verbose: int) -> "list[Line]":
 
 
 def _ids(plan: "Plan", verbose: int) -> "list[Line]":
-    known = tree.records(plan.repository)
+    known = records(plan.repository)
     ids = plan.new_ids
     shown: list[Line] = [
         [(f"  SR   {old} -> ", ""), (new, "bold")] for old, new in ids["sr"].items()

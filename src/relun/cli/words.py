@@ -19,13 +19,6 @@ _SEVERITIES = {
 }
 
 
-class _Fields(dict):  # type: ignore[type-arg]
-    """A title's fields; one that is missing shows as a dash."""
-
-    def __missing__(self, _key: str) -> str:
-        return "-"
-
-
 def entry(code: str) -> "Entry":
     """Return the catalogue's entry, an empty one for a code that it does not know."""
     from relun.core.catalogue import Entry
@@ -48,8 +41,9 @@ def entries(pool: bool = True) -> "Mapping[str, Entry]":
 
 def title(code: str, fields: "Mapping[str, Any]") -> str:
     """Return what a code says in one line, with its fields filled in."""
-    shown = {key: _shown(value) for key, value in fields.items()}
-    return clean(entry(code).title.format_map(_Fields(shown)))
+    from relun.core.catalogue import filled
+
+    return clean(filled(entry(code).title, fields))
 
 
 def clean(text: str) -> str:
@@ -135,9 +129,3 @@ def quote(text: str) -> str:
     if plain.isalnum() and all(letter < "\x80" for letter in plain):
         return text
     return "'" + text.replace("'", "'\\''") + "'"
-
-
-def _shown(value: "Any") -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(value) or "-"

@@ -3,7 +3,7 @@
 ``title`` names fields of the finding or error in braces; one that is absent shows as a dash.
 """
 
-from relun.core.hints import Dict, NamedTuple
+from relun.core.hints import Any, Dict, Mapping, NamedTuple
 
 
 class Entry(NamedTuple):
@@ -12,6 +12,22 @@ class Entry(NamedTuple):
     title: str
     meaning: str
     remedy: str
+
+
+def filled(title: str, fields: Mapping[str, Any]) -> str:
+    """Return a title with its fields filled in; one that is absent or empty shows as a dash."""
+    return title.format_map(_Fields({key: _shown(value) for key, value in fields.items()}))
+
+
+class _Fields(dict):  # type: ignore[type-arg]
+    def __missing__(self, _key: str) -> str:
+        return "-"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        value = ", ".join(map(str, value))
+    return str(value) or "-"
 
 
 ENTRIES: Dict[str, Entry] = {

@@ -7,7 +7,7 @@ A LUN that a pool's PBD speaks of is not written to, and one that another progra
 import json
 import time
 
-from relun.core import sysfs, verbs
+from relun.core import objects, sysfs, verbs
 from relun.core.device import Device, open_device
 from relun.core.errors import DeviceError, Refused, RelunError
 from relun.core.hints import Any, Callable, Dict, List, Sequence
@@ -35,7 +35,9 @@ def inspect(_session: Any, asked: Asked) -> Dict[str, Any]:
     """Say what is on a LUN."""
     with _Opened(_paths(asked)) as devices:
         found = verbs.inspect(devices)
-        return answers.report("inspect", devices, repository=answers.repository_of(found))
+        return answers.report(
+            "inspect", devices, repository=objects.repository_object(found, words.title)
+        )
 
 
 def plan(_session: Any, asked: Asked) -> Dict[str, Any]:
@@ -43,7 +45,7 @@ def plan(_session: Any, asked: Asked) -> Dict[str, Any]:
     options = _options(asked)
     with _Opened(_paths(asked)) as devices:
         made = verbs.plan(devices, options)
-        return answers.report("plan", devices, plan=answers.plan_of(made))
+        return answers.report("plan", devices, plan=objects.plan_object(made, words.title))
 
 
 def resign(session: Any, asked: Asked) -> Dict[str, Any]:
@@ -82,7 +84,9 @@ def verify(_session: Any, asked: Asked) -> Dict[str, Any]:
                 differences = verbs.verify(devices, originals)
         else:
             differences = verbs.verify(devices)
-        answer = answers.report("verify", devices, differences=answers.findings_of(differences))
+        answer = answers.report(
+            "verify", devices, differences=objects.findings_object(differences, words.title)
+        )
         answer["exit"] = answers.DIFFERENT if differences else answers.DONE
         return answer
 
@@ -94,7 +98,7 @@ def conflicts(session: Any, asked: Asked) -> Dict[str, Any]:
     paths = _listed(named) if named else sysfs.all_disks()
     seen, unreadable = luns.look(paths)
     return {
-        "schema": answers.SCHEMA,
+        "schema": objects.SCHEMA,
         "verb": "conflicts",
         "looked_at": list(paths),
         "conflicts": luns.conflicts(seen, luns.known_srs(session)),
@@ -118,7 +122,7 @@ def version(_session: Any, asked: Asked) -> Dict[str, Any]:
     """Say which version this is and what it can do."""
     _refuse_unknown(asked, {"request"})
     return {
-        "schema": answers.SCHEMA,
+        "schema": objects.SCHEMA,
         "verb": "version",
         "version": own_version(),
         "functions": sorted(_VERBS),
@@ -243,7 +247,9 @@ def _change(
     """Run a verb that writes: the LUN held exclusively, and no LVM command beside it."""
     with _Opened(paths, writable=True) as devices, sm_world.lvm_lock():
         outcome = act(devices)
-        answer = answers.report(verb, devices, outcome=answers.outcome_of(outcome, devices))
+        answer = answers.report(
+            verb, devices, outcome=objects.outcome_object(outcome, devices, words.title)
+        )
     for path in paths:
         lun.refresh(luns.scsi_id_of(path))
     if outcome.action in ("resigned", "recovered"):

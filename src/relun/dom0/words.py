@@ -13,20 +13,11 @@ _OWN = {
 }
 
 
-class _Fields(dict):  # type: ignore[type-arg]
-    """Fields for a title: what is absent or empty shows as a dash."""
-
-    def __missing__(self, _key: str) -> str:
-        return "-"
-
-
 def title(code: str, fields: Any) -> str:
     """Return what a code says, its fields filled in; a code without an entry stands for itself."""
-    from relun.core.catalogue import ENTRIES  # large: loaded for failures only
+    from relun.core.catalogue import ENTRIES, filled  # large: loaded for failures only
 
-    shown = _Fields({key: _shown(value) for key, value in fields.items()})
-    said = ENTRIES[code].title if code in ENTRIES else _OWN.get(code, code)
-    return said.format_map(shown)
+    return filled(ENTRIES[code].title if code in ENTRIES else _OWN.get(code, code), fields)
 
 
 def remedy(code: str) -> str:
@@ -52,9 +43,3 @@ def describe_finding(finding: Finding) -> str:
         where = "{} at byte {}".format(where, finding.offset).strip()
     said = "{} ({})".format(title(finding.code, finding.fields), finding.code)
     return "{}: {}".format(where, said) if where else said
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(value) or "-"

@@ -72,6 +72,38 @@ def test_pointer_comes_back() -> None:
     assert Pointer(REGION).pack().startswith(b"RELUN JOURNAL AT byte 11530240, 9216 bytes.")
 
 
+@pytest.mark.parametrize("zeroed", [False, True])
+@pytest.mark.parametrize("here", [False, True])
+def test_flags_of_a_region_are_told_apart(zeroed: bool, here: bool) -> None:
+    """1: zeros lay there; 2: it exists; 4: it is on this LUN."""
+    pointer = Pointer(Region(4096, 1024, zeroed, b"the  tag", here))
+    raw = pointer.pack()
+    assert raw[192 + 20] == 2 + zeroed + 4 * here
+    assert parse_pointer(raw) == pointer
+
+
+def test_what_only_a_begun_pointer_needs_is_zero_afterwards() -> None:
+    """begun, the earlier journal, PV uuid and seqno: all of it."""
+    assert Pointer(REGION).pack()[192 + 21 : 508] == bytes(508 - 192 - 21)
+
+
+def test_uuid_that_ends_with_any_letter() -> None:
+    """Padding is NULs, and nothing else is taken for it."""
+    uuid = lvm_id("m", "pv")[:-2] + "XX"
+    pointer = Pointer(REGION, True, None, uuid, 7)
+    assert parse_pointer(pointer.pack()) == pointer
+    whole = marker()._replace(switch_pv=uuid)
+    assert parse_marker(whole.pack()) == whole
+    shorter = marker()._replace(switch_pv="X")
+    assert parse_marker(shorter.pack()) == shorter
+
+
+@pytest.mark.parametrize("size, believed", [(16 << 20, True), ((16 << 20) + 1, False)])
+def test_largest_region_that_is_believed(size: int, believed: bool) -> None:
+    pointer = Pointer(REGION._replace(size=size))
+    assert parse_pointer(pointer.pack()) == (pointer if believed else None)
+
+
 def flips(raw: bytes) -> List[bytes]:
     return [raw[:at] + bytes([raw[at] ^ 0x10]) + raw[at + 1 :] for at in range(512)]
 

@@ -20,6 +20,7 @@ from relun.core.journal.pages import (
     parse_pages,
     parse_stash,
     read_payload,
+    split,
 )
 
 TAG = b"\1\2\3\4\5\6\7\x08"
@@ -127,6 +128,36 @@ def test_batches_fit_the_stash_and_are_consecutive() -> None:
         kept = parse_stash(stash.ljust(STASH_SIZE, b"\0"))
         assert kept is not None
         assert (kept.first, kept.old) == (numbers[0], b"".join(page.old for page in batch))
+
+
+def two_pages(streams: int) -> List[Page]:
+    """Return pages 3 and 4, over old bytes whose two streams have just so many bytes together."""
+    by_size = {}
+    for count in range(0, CAPACITY - 100, 3):
+        (page,) = pages_of(built(b"p", noise(count) + bytes(PAGE - count)))
+        by_size[len(page.blob)] = page
+    size = next(size for size in by_size if streams - size in by_size)
+    return [by_size[size]._replace(number=3), by_size[streams - size]._replace(number=4)]
+
+
+def test_stash_filled_to_its_last_byte() -> None:
+    """16 bytes of header, and two before each stream: not one byte of room is given away."""
+    first, second = two_pages(STASH_SIZE - 16 - 3 * 2)
+    zeros = Page(5, bytes(PAGE), b"", b"")
+    full = [first, second, zeros]
+    assert list(batches(full)) == [full]
+    stash = pack_stash(full)
+    assert len(stash) == STASH_SIZE
+    kept = parse_stash(stash)
+    assert kept is not None
+    assert (kept.first, kept.old) == (3, first.old + second.old + bytes(PAGE))
+    more = Page(6, bytes(PAGE), b"", b"")
+    assert list(batches([*full, more])) == [full, [more]]
+
+
+def test_half_a_page_at_the_end_is_none() -> None:
+    for odd in (0, 1, PAGE - 1):
+        assert list(split(bytes(2 * PAGE + odd))) == [bytes(PAGE)] * 2
 
 
 def test_no_pages_no_batches() -> None:

@@ -160,6 +160,17 @@ def test_inflated_bytes_are_counted(spare: int, monkeypatch: Any) -> None:
         assert damaged(payload) == "too long"
 
 
+@pytest.mark.parametrize("size, believed", [(10, True), (11, False)])
+def test_first_field_may_be_all_there_may_be(size: int, believed: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr(payload_module, "_MOST_BYTES", 10)
+    reader = payload_module._Reader(zlib.compress(bytes(11)))
+    if believed:
+        assert reader.take(size) == bytes(size)
+    else:
+        with pytest.raises(ValueError):
+            reader.take(size)
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 16, 1000])
 def test_reader_takes_and_knows_the_end(chunk: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(payload_module, "_STEP", 5)

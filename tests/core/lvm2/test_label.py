@@ -76,6 +76,21 @@ def test_no_room_for_an_extension() -> None:
         parse_label(build(metadata=metadata, extension=struct.pack("<II", 1, 0)), 1)
 
 
+def test_area_list_that_ends_with_the_sector() -> None:
+    """27 pairs, two lists' ends among them, and the extension's header fill it to the last byte."""
+    metadata = tuple((4096 * n, 4096) for n in range(1, 23))
+    extension = struct.pack("<IIQQQQ", 1, 0, 1 << 20, 4096, 0, 0)
+    raw = build(metadata=metadata, extension=extension)
+    assert 72 + 16 * (2 + 23) + len(extension) == len(raw)
+    label = parse_label(raw, 1)
+    assert (label.metadata_areas, label.bootloader_areas) == (metadata, ((1 << 20, 4096),))
+
+
+def test_lvm_looks_at_four_sectors() -> None:
+    assert find_labels(bytes(2048) + build(4)) == []
+    assert [label.sector for label in find_labels(bytes(1536) + build(3) + build(4))] == [3]
+
+
 def test_two_labels_are_both_found_in_order() -> None:
     head = bytes(512) + build(1) + bytes(512) + build(3)
     assert [label.sector for label in find_labels(head)] == [1, 3]
@@ -113,4 +128,4 @@ def test_area_list_without_an_end() -> None:
     endless = sealed(build()[:72] + struct.pack("<Q", 1) * ((512 - 72) // 8))
     with pytest.raises(FormatError) as caught:
         parse_label(endless, 1)
-    assert caught.value.code == "label-malformed"
+    assert (caught.value.code, caught.value.offset) == ("label-malformed", 512)
