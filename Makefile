@@ -74,8 +74,8 @@ lint: setup
 	@.venv/bin/lint-imports --no-cache
 
 # Two tiers at a time, the long ones first; each prints in one piece when it is done.
-TIERS := lab crash fuzz oracles dom0 core kills core36 properties fuzz_regressions remote packaging \
-    cli core313
+TIERS := lab crash fuzz oracles dom0 core pool kills core36 properties fuzz_regressions remote \
+    packaging cli core313
 test: lint
 	@rm -rf .cache/results
 	$(call stage,all tests: two tiers at a time on $$($(PY) -V))
