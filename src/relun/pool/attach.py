@@ -18,6 +18,7 @@ from relun.pool.events import Listener
 from relun.pool.judging import judge
 from relun.pool.known import Known
 from relun.pool.lun import (
+    AlreadyResigned,
     Lun,
     RemoteLun,
     Seen,
@@ -43,6 +44,8 @@ from relun.remote.address import is_remote, parse_iscsi
 class AttachOptions(NamedTuple):
     """``resign``: options of the resign. ``name``: of the SR, else the one on the LUN.
 
+    ``read_only``: VMs get its disks read-only. It is a mark of relun's: xapi lets SM alone set
+    VDI.read_only, and SM's LVM drivers reset it at every scan.
     ``hosts``: names or uuids of the hosts to plug it on, all if empty. ``known_only``: refuse an
     SR that nothing proves to be a copy. ``take_over``: whoever is at work on the LUN is gone.
     """
@@ -104,6 +107,7 @@ class _Attaching:
         self._steps = steps
         self._known: Known = known.read(connection)
         self._hosts = self._known.chosen_hosts(options.hosts)
+        self._own_sr = ""  # the LUN's, once this call has seen to it
         self._changed = False
 
     def run(self) -> Attached:
@@ -117,7 +121,7 @@ class _Attaching:
         # An SR that the master has no part in is one of a single host, which is then its master.
         shared = self._known.master in self._hosts
         plugging.introduce(name, seen.description, self._lun.sr_type, shared)
-        plugging.mark(old.get(seen.sr_uuid, ""))
+        plugging.mark(old.get(seen.sr_uuid, ""), self._options.read_only)
         for host in self._hosts:
             plugging.plug(host, config)
         plugging.scan()
@@ -137,26 +141,36 @@ class _Attaching:
         """Give the LUN an identity of its own unless it has one; return new -> old uuids too."""
         seen = self._lun.look()
         where = self._lun.where
-        undo = Undo("undo", f"LUN {where}, resigned or in progress", self._lun.undo)
+        undo = Undo("undo", f"LUN {where}, resigned or in progress", self._undo)
         resigned = self._judge(seen)
         if seen.state == IN_PROGRESS:
+            self._own_sr = seen.sr_uuid
             with self._steps.making("recover", where, undo):
-                self._lun.recover()
+                recovered = self._lun.recover()
             self._changed = True
-            seen = self._lun.look()
+            seen = self._lun.look()._replace(here=recovered)
             resigned = self._judge(seen)
         if resigned:
             return seen, seen.old
         asked = self._options.resign
-        if not asked.sr_uuid and seen.sr_uuid not in asked.id_map:
-            asked = asked._replace(sr_uuid=random_uuid())
+        if not asked.sr_uuid:
+            asked = asked._replace(sr_uuid=asked.id_map.get(seen.sr_uuid, "") or random_uuid())
+        self._own_sr = asked.sr_uuid
         try:
             with self._steps.making("resign", where, undo, changed_nothing):
                 old = self._lun.resign(asked)
+        except AlreadyResigned:
+            return seen, {}
         except Interrupted as error:
             raise PoolRefused("pool-resign", lun=where, cause=error) from error
-        self._changed = self._changed or bool(old)
+        self._changed = True
         return self._lun.look(), old
+
+    def _undo(self) -> None:
+        """Make the LUN the clone that it was, unless the pool has its SR still."""
+        if self._own_sr and self._connection.find("SR", self._own_sr):
+            raise PoolRefused("pool-sr-there", lun=self._lun.where)
+        self._lun.undo()
 
     def _judge(self, seen: Seen) -> bool:
         options = self._options
@@ -176,12 +190,7 @@ class _Attaching:
             original = self._known.sr(self._original(sr))
             old = recalled(self._connection, original, seen.sr_uuid)
         with self._steps.step("check", f"{len(seen.disks)} VDIs"):
-            vdis = checked_vdis(self._connection, sr, seen.disks, old, self._lun.where)
-        if self._options.read_only:
-            for vdi in vdis:
-                with self._steps.step("VDI.set_read_only", vdi.name):
-                    self._connection.call("VDI.set_read_only", vdi.reference, True)
-        return vdis
+            return checked_vdis(self._connection, sr, seen.disks, old, self._lun.where)
 
     def _original(self, sr: str) -> str:
         record = self._known.srs.get(sr, {"other_config": {}})

@@ -94,6 +94,11 @@ ENTRIES: "dict[str, Entry]" = {
         "Something failed while the LUN was hidden.",
         "Look at the cause; then run the command again.",
     ),
+    "pool-sr-there": Entry(
+        "the pool still has the SR on {lun}",
+        "A LUN is not given its old ids back while hosts may use it.",
+        "",
+    ),
     "pool-probe": Entry(
         "SM on {host} finds SR {found} on {lun} and not {sr_uuid}",
         "The host may see another LUN under this SCSI id, or hold an old state of this one in its "

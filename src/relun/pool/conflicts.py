@@ -176,7 +176,8 @@ class _Looking:
 
 
 def _read(target: Target) -> tuple[Repository, BlockNode]:
-    with open_lun(target) as device:
+    device = open_lun(target)
+    with device:
         return verbs.inspect([device]), device.describe()
 
 

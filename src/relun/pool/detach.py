@@ -14,7 +14,7 @@ from relun.pool.known import Known, read
 from relun.pool.marks import ATTACHED, ON_SR
 from relun.pool.steps import Cancelled, Steps, never
 from relun.pool.turn import turn
-from relun.pool.unplugging import destroy_pbd, forget_sr, unplug_pbd
+from relun.pool.unplugging import forget_sr, unplug_pbd
 from relun.pool.whole import as_ours
 
 
@@ -116,13 +116,10 @@ class _Detaching:
         pbds = self._known.pbds_of(self._sr)
         # The master last: it is the one that may write to the SR's metadata.
         for reference in sorted(pbds, key=lambda pbd: pbds[pbd]["host"] == self._known.master):
-            host = pbds[reference]["host"]
-            name = self._known.host_name(host)
+            name = self._known.host_name(pbds[reference]["host"])
             if pbds[reference]["currently_attached"]:
                 with self._steps.step("PBD.unplug", name):
                     unplug_pbd(self._connection, self._sr, reference)
-            with self._steps.step("PBD.destroy", name):
-                destroy_pbd(self._connection, self._sr, host)
 
     def _vms_to_remove(self, record: Record) -> dict[str, Record]:
         """Return the VMs that restore_vm made here. Raise PoolRefused (pool-vms)."""

@@ -6,16 +6,20 @@ from relun.pool.connection import ApiFailure
 
 
 def ensure(done: Callable[[], bool], act: Callable[[], object]) -> None:
-    """Act unless it is done already; once more when that fails and it is still not done.
+    """Act unless it is done already; once more when that fails, or the question.
 
     Raise ApiFailure when it is not done in the end, or when nobody can tell.
     """
-    for last in (False, True):
-        if done():
-            return
-        try:
+    try:
+        if not done():
             act()
-            return
-        except ApiFailure:
-            if last and not done():
-                raise
+        return
+    except ApiFailure:
+        pass
+    if done():
+        return
+    try:
+        act()
+    except ApiFailure:
+        if not done():
+            raise

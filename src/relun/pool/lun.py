@@ -67,6 +67,10 @@ class Seen(NamedTuple):
     old: dict[str, str] = {}
 
 
+class AlreadyResigned(PoolRefused):
+    """The LUN was resigned before, where it is now."""
+
+
 class Lun(Protocol):
     """A LUN to attach: a remote one, or one that the pool's master sees.
 
@@ -87,10 +91,10 @@ class Lun(Protocol):
         """Read what is on it."""
 
     def resign(self, options: Options) -> dict[str, str]:
-        """Give it a new identity; return new -> old uuids."""
+        """Give it a new identity; return new -> old uuids. Raise AlreadyResigned, Interrupted."""
 
-    def recover(self) -> None:
-        """Finish what was interrupted."""
+    def recover(self) -> bool:
+        """Finish what was interrupted; tell whether it was a resign."""
 
     def undo(self) -> None:
         """Make it the clone that it was, if it is not."""
@@ -137,9 +141,9 @@ class RemoteLun:
         ids = outcome.plan.new_ids
         return {new: old for kind in ("sr", "vdi") for old, new in ids[kind].items()}
 
-    def recover(self) -> None:
+    def recover(self) -> bool:
         """Finish what was interrupted. Raise RelunError."""
-        verbs.recover([self._opened()])
+        return verbs.recover([self._opened()]).action == "recovered"
 
     def undo(self) -> None:
         """Take the resign back. Raise RelunError."""
@@ -178,17 +182,16 @@ def seen(repository: Repository, scsi_id: str) -> Seen:
     content = repository.mgt.content if repository.mgt else None
     mgt = content if isinstance(content, Mgt) else None
     hint = _hint(repository)
-    here = repository.state == DONE and hint == scsi_id
     return Seen(
         scsi_id,
         repository.state,
         repository.sr_uuid,
         mgt.sr_name if mgt else "",
         _description(mgt) if mgt else "",
-        here,
+        repository.state == DONE and hint == scsi_id,
         hint,
         _disks(repository, mgt) if mgt else (),
-        old_ids(repository) if here else {},
+        old_ids(repository) if repository.state == DONE else {},
     )
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 ATTACHED = "relun-attached"  # of an SR: when, as ISO 8601 in UTC
 TESTED = "relun-dr-test"  # of an SR: since when; a DR test attached it, and detaches it
 ORIGINAL_SR = "relun-original-sr"  # of an SR: the uuid of the SR that was copied
+READ_ONLY = "relun-read-only"  # of an SR: VMs get its disks read-only
 RESTORED = "relun-restored"  # of a VM: when
 ORIGINAL_VM = "relun-original-vm"  # of a VM: the uuid of the VM it was made like
 ON_SR = "relun-sr"  # of a VM: the uuid of the attached SR its disks are on

@@ -6,7 +6,7 @@ from relun.pool.clock import timestamp
 from relun.pool.connection import NO_ANSWER, ApiFailure, Connection
 from relun.pool.errors import PoolRefused
 from relun.pool.known import Known
-from relun.pool.marks import ATTACHED, ORIGINAL_SR
+from relun.pool.marks import ATTACHED, ORIGINAL_SR, READ_ONLY
 from relun.pool.steps import Steps, Undo
 from relun.pool.unplugging import destroy_pbd, forget_sr, pbd_on, unmark, unplug_pbd
 
@@ -14,7 +14,8 @@ from relun.pool.unplugging import destroy_pbd, forget_sr, pbd_on, unmark, unplug
 class Plugging:
     """The SR of one LUN on its way. ``sr``: its reference once it is there.
 
-    ``changed`` tells whether anything had to be done.
+    ``changed`` tells whether anything had to be done. What is made of an SR that was not there
+    before goes with it: SR.forget takes marks, PBDs and their Secrets along.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Plugging:
         self._uuid = sr_uuid
         self._scsi_id = scsi_id
         self.sr = known.sr(sr_uuid)
+        self._was_there = bool(self.sr)
         self.changed = False
 
     def introduce(self, name: str, description: str, sr_type: str, shared: bool) -> None:
@@ -33,9 +35,8 @@ class Plugging:
         if self.sr:
             return
         connection, uuid = self._connection, self._uuid
-        undo = Undo(
-            "SR.forget", f'SR {uuid} "{name}" in the pool', lambda: forget_sr(connection, uuid)
-        )
+        standing = f'SR {uuid} "{name}" in the pool, with its PBDs'
+        undo = Undo("SR.forget", standing, lambda: forget_sr(connection, uuid))
         with self._steps.making("SR.introduce", uuid, undo, _answered("SR_UUID_EXISTS")):
             self.sr = str(
                 connection.call(
@@ -44,9 +45,10 @@ class Plugging:
             )
         self.changed = True
 
-    def mark(self, old_sr: str) -> None:
+    def mark(self, old_sr: str, read_only: bool) -> None:
         """Say in the SR's record that relun attached it. Raise ApiFailure."""
-        for key, value in ((ORIGINAL_SR, old_sr), (ATTACHED, timestamp())):
+        marks = {ORIGINAL_SR: old_sr, READ_ONLY: "true" if read_only else "", ATTACHED: timestamp()}
+        for key, value in marks.items():
             if value and key not in self._record["other_config"]:
                 self._mark(key, value)
 
@@ -58,15 +60,12 @@ class Plugging:
             raise PoolRefused("pool-pbd-other", sr_uuid=self._uuid, host=name)
         if not pbd:
             standing = f"PBD of SR {self._uuid} on {name}"
-            undo = Undo("PBD.destroy", standing, lambda: destroy_pbd(connection, sr, host))
+            undo = self._unless_new(
+                Undo("PBD.destroy", standing, lambda: destroy_pbd(connection, sr, host))
+            )
+            fields = {"SR": sr, "host": host, "device_config": dict(device_config)}
             with self._steps.making("PBD.create", name, undo, _answered("PBD_EXISTS")):
-                pbd = str(
-                    connection.call(
-                        "PBD.create",
-                        {"SR": sr, "host": host, "device_config": dict(device_config)}
-                        | {"other_config": {}},
-                    )
-                )
+                pbd = str(connection.call("PBD.create", fields | {"other_config": {}}))
         if not (record and record["currently_attached"]):
             standing = f"SR {self._uuid} plugged on {name}"
             undo = Undo("PBD.unplug", standing, lambda: unplug_pbd(connection, sr, pbd))
@@ -91,10 +90,14 @@ class Plugging:
 
     def _mark(self, key: str, value: str) -> None:
         connection, sr = self._connection, self.sr
-        undo = Undo("SR.remove_from_other_config", key, lambda: unmark(connection, sr, key))
-        with self._steps.making("SR.add_to_other_config", key, undo):
+        standing = f"{key} in other_config of SR {self._uuid}"
+        undo = Undo("SR.remove_from_other_config", standing, lambda: unmark(connection, sr, key))
+        with self._steps.making("SR.add_to_other_config", key, self._unless_new(undo)):
             connection.call("SR.add_to_other_config", sr, key, value)
         self.changed = True
+
+    def _unless_new(self, undo: Undo) -> Undo | None:
+        return undo if self._was_there else None
 
     def _plug(self, pbd: str, host_name: str) -> None:
         try:

@@ -3,7 +3,7 @@
 from relun.core.options import Options
 from relun.core.repository import DONE
 from relun.pool.errors import PoolRefused
-from relun.pool.lun import Disk, Seen
+from relun.pool.lun import AlreadyResigned, Disk, Seen
 from relun.pool.plugin import Answer, Plugin
 
 ALREADY = "already-resigned"  # the plugin's word for a LUN that was resigned where it is
@@ -46,7 +46,7 @@ class PluginLun:
         )
 
     def resign(self, options: Options) -> dict[str, str]:
-        """Resign it; nothing if that was done already. Raise ApiFailure, RelunError."""
+        """Resign it. Raise ApiFailure, RelunError, AlreadyResigned."""
         asked = {
             "sr-uuid": options.sr_uuid,
             "label": options.label,
@@ -60,14 +60,14 @@ class PluginLun:
             answer = self._run("resign", **{key: value for key, value in asked.items() if value})
         except PoolRefused as error:
             if error.fields.get("reason") == ALREADY:
-                return {}
+                raise AlreadyResigned(error.code, **error.fields) from error
             raise
         ids = answer["outcome"]["ids"]
         return {new: old for kind in ("sr", "vdi") for old, new in ids[kind].items()}
 
-    def recover(self) -> None:
+    def recover(self) -> bool:
         """Finish what was interrupted. Raise ApiFailure, RelunError."""
-        self._run("recover")
+        return bool(self._run("recover")["outcome"]["action"] == "recovered")
 
     def undo(self) -> None:
         """Take the resign back. Raise ApiFailure, RelunError."""

@@ -62,15 +62,18 @@ class Steps:
         self,
         name: str,
         subject: str,
-        undo: "Undo",
+        undo: "Undo | None",
         untouched: Callable[[Exception], bool] = lambda _error: False,
     ) -> Iterator[None]:
-        """Do a step that makes something.
+        """Do a step that makes something; without ``undo`` it goes with what an earlier one made.
 
         It is taken back also when it failed itself, for it may have done its work and the answer
         be lost; unless ``untouched`` tells by the error that it did nothing.
         """
         with self.step(name, subject):
+            if undo is None:
+                yield
+                return
             done = _Done(undo.step, subject, undo.standing, undo.back)
             self._done.append(done)
             try:

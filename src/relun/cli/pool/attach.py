@@ -41,7 +41,11 @@ ARGUMENTS: "tuple[Argument, ...]" = (
         "Channel, and where the storage network cannot be reached from here",
     ),
     argument("--name", metavar="NAME", default="", help="name of the SR (else the one on the LUN)"),
-    argument("--read-only", action="store_true", help="make all VDIs read-only"),
+    argument(
+        "--read-only",
+        action="store_true",
+        help="mark the SR so that restore-vm connects its disks read-only",
+    ),
     argument(
         "--host",
         metavar="HOST",
