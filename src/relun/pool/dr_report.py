@@ -8,7 +8,8 @@ from relun.pool.events import Event
 
 
 class CloneReport(NamedTuple):
-    """A clone that was attached, or was not (``problem``). ``disks``: how many VDIs it has.
+    """A clone that was attached, or was not (``problem``). ``vdis``: how many it has, snapshots
+    included.
 
     ``before``: it was attached before the test, which leaves it so.
     """
@@ -19,7 +20,7 @@ class CloneReport(NamedTuple):
     new_sr: str = ""
     name: str = ""
     hosts: tuple[str, ...] = ()
-    disks: int = 0
+    vdis: int = 0
     seconds: float = 0.0
     before: bool = False
     problem: RelunError | None = None

@@ -9,7 +9,7 @@ from relun.pool.connection import NULL, Connection, Record
 from relun.pool.errors import PoolRefused
 from relun.pool.steps import Cancelled, never
 
-_EVERY = 1.0  # seconds between two looks
+_FIRST, _MOST = 0.1, 1.0  # seconds between two looks: more and more, so that times are exact
 _CONNECT = 3.0  # seconds for a TCP connection
 
 
@@ -46,7 +46,7 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
 ) -> Up:
     """Return when the guest is up. Raise PoolRefused (pool-not-up, pool-stopped), ApiFailure."""
-    ends = clock() + wanted.timeout
+    ends, between = clock() + wanted.timeout, _FIRST
     while True:
         record = connection.record("VM", vm)
         up, why = _look(connection, record, wanted)
@@ -59,7 +59,8 @@ def wait_for(
             )
         if cancelled():
             raise PoolRefused("pool-stopped", step=f"{record['name_label']} was up")
-        pause(min(_EVERY, max(0.0, ends - clock())))
+        pause(min(between, max(0.0, ends - clock())))
+        between = min(2 * between, _MOST)
 
 
 def _look(connection: Connection, vm: Record, wanted: WaitFor) -> tuple[Up | None, str]:

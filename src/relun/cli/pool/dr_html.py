@@ -8,6 +8,7 @@ from html import escape
 
 from relun.cli.pool.dr_style import STYLE
 from relun.cli.pool.dr_words import clean_up_word, seconds, verdict, vm_verdict
+from relun.cli.sizes import count
 from relun.cli.words import clean, entry, error_title, title
 
 TYPE_CHECKING = False
@@ -87,7 +88,8 @@ def _vms(report: "DrReport") -> str:
 def _vm(vm: "VmReport") -> "list[str]":
     name = _text(vm.original)
     if vm.name:
-        name += '<span class="more">{}</span>'.format(_text(vm.name))
+        made = "{}, {}".format(vm.name, count(vm.disks, "disk"))
+        name += '<span class="more">{}</span>'.format(_text(made))
         name += "<code>{}</code>".format(_text(vm.uuid))
     for note in vm.notes:
         name += '<span class="more">{}</span>'.format(_text(title(note.code, note.fields)))
@@ -109,11 +111,12 @@ def _clones(report: "DrReport") -> str:
 
 
 def _clone(clone: "CloneReport") -> "list[str]":
-    disks = "{} disk{}".format(clone.disks, "" if clone.disks == 1 else "s")
     said = "attached before" if clone.before else "attached"
     name = "<code>{}</code>".format(_text(clone.target))
     if clone.name:
-        name += '<span class="more">{}</span>'.format(_text("{}, {}".format(clone.name, disks)))
+        name += '<span class="more">{}</span>'.format(
+            _text("{}, {}".format(clone.name, count(clone.vdis, "VDI")))
+        )
     good = clone.problem is None
     return [
         name,

@@ -7,6 +7,7 @@ from relun.cli.parser import PASSWORDS, argument
 from relun.cli.pool.dr_words import seconds, verdict, vm_verdict
 from relun.cli.pool.telling import described
 from relun.cli.schema import SCHEMA
+from relun.cli.sizes import count
 from relun.cli.words import clean, error_title, finding_lines
 
 TYPE_CHECKING = False
@@ -190,7 +191,7 @@ def _clone_lines(clone: "CloneReport") -> "list[Line]":
             ]
         )
         hosts = ", ".join(map(clean, clone.hosts))
-        facts = "SCSI id {}, {} VDIs, on {}".format(clone.scsi_id, clone.disks, hosts)
+        facts = "SCSI id {}, {}, on {}".format(clone.scsi_id, count(clone.vdis, "VDI"), hosts)
         shown.append([("         " + facts, "")])
     return [*shown, _told(clone.problem)] if clone.problem else shown
 
