@@ -157,30 +157,47 @@ def test_marker_whose_flush_fails_is_no_other_runs(tmpdir: Any) -> None:
     assert error.fields["cause"].code == "device-io"
 
 
+def lose_marker(device: MemoryDevice) -> None:
+    """Let another host's marker stand there as soon as the own one was read back."""
+    read = device._read
+    looks: List[int] = []
+
+    def meddle(offset: int, length: int) -> bytes:
+        marker = parse_marker(read(512, SECTOR)) if offset == 512 else None
+        if marker:
+            looks.append(len(looks))
+        if marker and len(looks) == 2:
+            device._read = read  # type: ignore[method-assign]
+            device.put(512, marker._replace(token=b"somebody").pack())
+        return read(offset, length)
+
+    device.get = read  # type: ignore[method-assign]
+    device._read = meddle  # type: ignore[method-assign]
+
+
 def test_run_that_lost_its_marker_hides_no_further_lun(tmpdir: Any) -> None:
     """Another host's marker stands on the LUN with the journal: the rest is that run's."""
     devices = pair(tmpdir)
     label = devices[1].get(512, SECTOR)
-    read = devices[0]._read
-    looks: List[int] = []
-
-    def meddle(offset: int, length: int) -> bytes:
-        marker = parse_marker(devices[0].get(512, SECTOR)) if offset == 512 else None
-        if marker:
-            looks.append(len(looks))
-        if marker and len(looks) == 2:  # the first look reads back what was written
-            devices[0].put(512, marker._replace(token=b"somebody").pack())
-        return read(offset, length)
-
-    devices[0].get = read  # type: ignore[method-assign]
-    devices[0]._read = meddle  # type: ignore[method-assign]
+    lose_marker(devices[0])
     with pytest.raises(Interrupted) as caught:
         resign(devices)
     assert caught.value.fields["cause"].code == "taken-over"
     assert devices[1].get(512, SECTOR) == label
-    devices[0]._read = read  # type: ignore[method-assign]
     assert verbs.undo(devices).action == "undone"
     assert states(devices) == [{}, {}]
+
+
+def test_run_that_lost_its_marker_changes_nothing(tmpdir: Any) -> None:
+    """Not one edit is made in the other run's time."""
+    device = one(tmpdir)
+    plan = verbs.plan([device], Options(sr_uuid=NEW_SR))
+    lose_marker(device)
+    with pytest.raises(Interrupted) as caught:
+        resign([device])
+    assert caught.value.fields["cause"].code == "taken-over"
+    for edit in plan.change.edits:
+        assert device.get(edit.offset, len(edit.old)) == edit.old
 
 
 def test_device_that_is_gone_at_the_marker(tmpdir: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import pytest
 
+from relun.core import plan as plan_module
 from relun.core import verbs
 from relun.core.errors import Refused
 from relun.core.lvm2.checksum import lvm_crc
@@ -363,6 +364,18 @@ REFUSED: List[Tuple[str, Case, Dict[str, Any]]] = [
 )
 def test_plan_is_refused(code: str, case: Case, options: Dict[str, Any], tmpdir: Any) -> None:
     assert refused(case(tmpdir), **options).code == code
+
+
+def test_as_many_luns_as_a_marker_counts(tmpdir: Any, monkeypatch: Any) -> None:
+    """A byte counts to 255; that many are resigned, and of one more it is told how many."""
+    assert plan_module.MOST_MEMBERS == 255
+    devices = made(Sr(ONE, "pair", pvs=(Pv(), Pv())), tmpdir)[1]
+    monkeypatch.setattr(plan_module, "MOST_MEMBERS", 2)
+    assert verbs.plan(devices, Options(sr_uuid=NEW_SR)).change.new_sr == NEW_SR
+    monkeypatch.setattr(plan_module, "MOST_MEMBERS", 1)
+    error = refused(devices)
+    assert (error.code, error.fields["device"]) == ("members-many", devices[0].path)
+    assert (error.fields["luns"], error.fields["most"]) == (2, 1)
 
 
 @pytest.mark.parametrize("new_key, kind", [("right", "old"), ("left", "new")])

@@ -134,6 +134,10 @@ def test_traffic_of_one_disk() -> None:
     resign([device])
     assert device.traffic.flushes <= 5
     assert device.traffic.bytes_written <= 64 * 1024
+    flushes = device.traffic.flushes
+    verbs.undo([device])
+    # Marker, edits, second marker; journal's space, pointer, label.
+    assert device.traffic.flushes - flushes == 6
 
 
 EVERYTHING = (
