@@ -11,6 +11,7 @@ import itertools
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,25 @@ class PoolLun(Lun):
         return not compare.differences(str(self.file), str(self.source))
 
 
+class Held:
+    """A driver's command that waits. ``reached``: it does by now."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.reached = threading.Event()
+        self._released = threading.Event()
+
+    def wait(self, command: str) -> None:
+        """Wait, if it is this command."""
+        if command == self.command:
+            self.reached.set()
+            self._released.wait()
+
+    def release(self) -> None:
+        """Let it go on."""
+        self._released.set()
+
+
 class PoolSite(Site):
     """A pool of hosts without relun on them, their drivers run by the Python of the tests.
 
@@ -140,6 +160,7 @@ class PoolSite(Site):
         for host, address in zip(self.pool.hosts, addresses):
             self.pool.db.get("host", host.reference)["address"] = address
             self.pool.restart_toolstack(host)
+        self._held: list[Held] = []
         self._servers = [Server(self.pool, HOST, 0, self.master, self._certificate)]
 
     @property
@@ -158,7 +179,7 @@ class PoolSite(Site):
 
     def close(self) -> None:
         """Stop everything; calls that hang lose their connection."""
-        self.pool.faults.clear()
+        self.mend()
         self.pool.guests.stop()
         for server in (*self._servers, self.server):
             server.close()
@@ -331,9 +352,18 @@ class PoolSite(Site):
         """Make a call have no answer, until ``mend`` or the end of the site."""
         return self.pool.faults.fail(name, at, (), after, kind=faults.HANG)
 
+    def hold(self, command: str, host: Host) -> Held:
+        """Let a host's driver not begin with its next command of this name until released."""
+        held = Held(command)
+        host.runner.before = held.wait
+        self._held.append(held)
+        return held
+
     def mend(self) -> None:
-        """Let nothing more go wrong."""
+        """Let nothing more go wrong, and nothing wait."""
         self.pool.faults.clear()
+        for held in self._held:
+            held.release()
 
     @property
     def calls(self) -> list[Call]:

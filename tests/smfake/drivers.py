@@ -257,8 +257,8 @@ class _OverIscsi(LVMSR):
 
     def attach(self, sr_uuid: str) -> None:
         """Plug a PBD."""
-        self.iscsi.attach(sr_uuid)
         try:
+            self.iscsi.attach(sr_uuid)
             self.iscsi._attach_LUN_bySCSIid(self.SCSIid)
             self._pathrefresh()
             self.lvm_attach()

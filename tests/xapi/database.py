@@ -151,6 +151,8 @@ class Database:
             return self.find(name, name_label=arguments[0])
         if not arguments:
             raise ApiError("MESSAGE_METHOD_UNKNOWN", f"{name}.{verb}")
+        if not verb.startswith(("get_", "set_", "add_", "remove_")):
+            raise ApiError("MESSAGE_METHOD_UNKNOWN", f"{name}.{verb}")
         self.get(name, arguments[0])
         if verb == "get_record":
             return self.shown(name, [arguments[0]])[arguments[0]]
@@ -185,5 +187,7 @@ class Database:
 
     @staticmethod
     def _open(name: str, field: str, internal: bool) -> bool:
-        known = schema.CLASSES.get(name, {}).get(field)
-        return internal or known is None or known.access == schema.RW
+        if internal or name not in schema.CLASSES:
+            return True
+        known = schema.CLASSES[name].get(field)
+        return known is not None and known.access == schema.RW

@@ -7,7 +7,7 @@ import os
 import subprocess
 import xml.parsers.expat
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
@@ -56,6 +56,7 @@ class Runner:
         self.observed = False  # SMAPI tracing: everything runs under python3 -m observer
         self.log: list[str] = []
         self.requests: list[str] = []
+        self.before: Callable[[str], object] = lambda _command: None  # called as a command begins
 
     def whitelist(self) -> list[str]:
         """Return the effective sm-plugins: each occurrence replaces the one before."""
@@ -105,6 +106,7 @@ class Runner:
 
     def call(self, path: Path, members: Mapping[str, Any]) -> Any:
         """Run a driver for one request and return its result. Raise ApiError."""
+        self.before(members["command"])
         ran = self.run(path, request(members))
         if ran.code != 0:
             reason = "non-zero exit" if ran.code > 0 else f"received signal: {-ran.code}"
