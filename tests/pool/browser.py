@@ -109,9 +109,11 @@ class Browser:
                 found.append({"role": role, "name": node.get("name", {}).get("value", "")})
         return found
 
-    def screenshot(self, file: Path) -> None:
-        """Save a picture of the whole page."""
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+    def screenshot(self, file: Path, height: int) -> None:
+        """Save a picture of the page from its top."""
+        width = self.run("innerWidth")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(answer["data"]))
 
     def requests(self) -> list[str]:

@@ -73,7 +73,8 @@ def _summary(report: "DrReport") -> str:
         ),
         ("Whole test, with cleaning up", seconds(report.seconds)),
         ("VMs up", "{} of {}".format(up, len(report.vms))),
-        ("Pool", _text("{} ({})".format(report.pool.name or "no name", report.pool.url))),
+        ("Pool", _text(report.pool.name) or "–"),
+        ("Address of the pool", _text(report.pool.url)),
     ]
     if report.stopped:
         facts.append(("Stopped", "a signal came; what had not begun was left out"))
@@ -100,7 +101,7 @@ def _vm(vm: "VmReport") -> "list[str]":
         _took(vm.up_after),
         _took(vm.restore_seconds),
         _took(vm.start_seconds),
-        _text(vm.waited_for or "nothing") + _took(vm.wait_seconds, ""),
+        _text(vm.waited_for or "nothing") + _took(vm.wait_seconds, "", ","),
         _text(", ".join(guest)) or "–",
     ]
 
@@ -226,9 +227,9 @@ def _code(text: str) -> str:
     return "<code>{}</code>".format(_text(text)) if text else "–"
 
 
-def _took(value: "float | None", unknown: str = "–") -> str:
+def _took(value: "float | None", unknown: str = "–", before: str = "") -> str:
     shown = seconds(value, unknown)
-    return ' <span class="time">{}</span>'.format(shown) if shown else ""
+    return '{} <span class="time">{}</span>'.format(before, shown) if shown else ""
 
 
 def _time(text: str) -> str:
