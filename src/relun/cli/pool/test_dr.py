@@ -226,5 +226,5 @@ def _told(problem: "RelunError") -> "Line":
 
 def _writable(path: str) -> bool:
     if os.path.exists(path):
-        return os.path.isfile(path) and os.access(path, os.W_OK)
+        return not os.path.isdir(path) and os.access(path, os.W_OK)
     return os.access(os.path.dirname(path) or ".", os.W_OK)
