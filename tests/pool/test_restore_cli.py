@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from cli import test_json
 from pool.originals import Scene, as_before, staged
+from relun.cli import schema
 from relun.cli.main import execute
+from relun.cli.pool import schema_vms
 from remote.servers import Tgt
 from xapi.server import PASSWORD
 
@@ -26,6 +29,15 @@ def there(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setenv("RELUN_POOL_PASSWORD", PASSWORD)
     yield from as_before(stage)
     assert stage.site.sessions == []
+
+
+@pytest.fixture(autouse=True)
+def _schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the check of JSON know the objects of these verbs."""
+    types: dict[str, type] = {**test_json.TYPES, "float": float}
+    monkeypatch.setattr(test_json, "TYPES", types)
+    monkeypatch.setattr(test_json, "OBJECTS", {**schema.OBJECTS, **schema_vms.OBJECTS})
+    monkeypatch.setattr(test_json, "OPTIONAL", {**schema.OPTIONAL, **schema_vms.OPTIONAL})
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -58,6 +70,7 @@ def test_restore_as_json(there: Scene, capsys: pytest.CaptureFixture[str]) -> No
     assert {"VM.create", "VBD.create", "VIF.create", "VM.start"} <= {
         event["step"] for event in events if event["event"] == "done"
     }
+    test_json.check(result, "restored")
     assert (result["verb"], result["exit"], result["already"]) == ("pool restore-vm", 0, False)
     assert result["vm"]["started"] is True
     assert len(result["vm"]["disks"]) == 2
@@ -110,6 +123,7 @@ def test_swap_tells_the_way_back(there: Scene, capsys: pytest.CaptureFixture[str
     assert places["1"] == list(there.vdis.values())[1]
     assert restore(there, "--json", "--swap-back", old) == 0
     (result,) = objects(capsys.readouterr().out)
+    test_json.check(result, "restored")
     assert result["already"] is True
     assert result["swapped"]["now"] == old
 
@@ -151,6 +165,7 @@ def test_dr_as_json(there: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[
         there.site.guest("files", agent=0.0)
     *events, result = objects(capsys.readouterr().out)
     assert {"VM.create", "wait", "VM.destroy"} <= {event["step"] for event in events}
+    test_json.check(result, "dr-test")
     assert (result["exit"], result["passed"], result["clean"]) == (4, False, True)
     assert result["vms"][0]["error"]["code"] == "pool-not-up"
     assert result["clones"][0]["before"] is True
