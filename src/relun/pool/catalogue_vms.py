@@ -21,6 +21,11 @@ ENTRIES: "dict[str, Entry]" = {
         "A disk is swapped while the VM is shut down: the guest would lose it under its feet.",
         "Shut the VM down, and repeat the command.",
     ),
+    "pool-several": Entry(
+        "several objects are called {name} ({kind}): {uuids}",
+        "A name need not be unique in a pool.",
+        "Give the uuid.",
+    ),
     "pool-network-missing": Entry(
         "the pool has no network {network}",
         "The NICs of the new VM were to be connected to it.",
@@ -77,7 +82,11 @@ ENTRIES: "dict[str, Entry]" = {
         "is locked to its TPM asks for the recovery key.",
         "",
     ),
-    # --- what went wrong
+    "pool-standing": Entry(
+        "a step failed, and not all of what was done could be taken back",
+        "The words after the colon say what failed first. What stands is named one by one.",
+        "Mend what failed and run the same command again: it looks at each step and goes on.",
+    ),
     # --- DR tests
     "pool-plan": Entry(
         "{file}: {reason}",
