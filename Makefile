@@ -54,7 +54,7 @@ fuzz: setup
 	@PYTHONPATH=src:tests:fuzz $(PY) -m hostile.run
 	@RELUN_PROPERTIES=many $(PY) -m pytest -q tests/properties
 
-# make test has a random selection of them.
+# make test has a selection of them.
 mutants: setup
 	@PYTHONPATH=src:tests nice -n 10 $(PY) -m mutants.run
 
@@ -74,8 +74,8 @@ lint: setup
 	@.venv/bin/lint-imports --no-cache
 
 # Two tiers at a time, the long ones first; each prints in one piece when it is done.
-TIERS := lab crash fuzz oracles dom0 core pool kills core36 properties fuzz_regressions remote \
-    packaging cli core313
+TIERS := lab crash mutants fuzz oracles dom0 core pool kills core36 properties fuzz_regressions \
+    remote packaging cli core313
 test: lint
 	@rm -rf .cache/results
 	$(call stage,all tests: two tiers at a time on $$($(PY) -V))
@@ -92,6 +92,12 @@ tier-fuzz: export FUZZ_SEED ?= 1
 tier-fuzz:
 	$(call stage,fuzzing)
 	@PYTHONPATH=src:tests:fuzz FUZZ_JOBS=1 $(PY) -m hostile.run
+tier-mutants: export MUTANT_SECONDS ?= 60
+tier-mutants: export MUTANT_SEED ?= 1
+tier-mutants:
+	$(call stage,tests/mutants and a selection of mutants)
+	@$(PY) -m pytest -q tests/mutants
+	@PYTHONPATH=src:tests $(PY) -m mutants.run --jobs 1 --seconds $$MUTANT_SECONDS --seed $$MUTANT_SEED
 tier-core:
 	$(call stage,tests/core with branch coverage of core)
 	@$(PY) -m coverage run -m pytest -q tests/core

@@ -24,9 +24,11 @@ RESULTS: dict[str, dict[str, Any]] = {
     "mutants": {
         "tried": 8,
         "killed": 7,
+        "by_time": 2,
         "listed": 1,
         "unlisted": [],
         "listed_but_killed_or_gone": [],
+        "could_not_be_tried": [],
         "failed": False,
     },
 }
@@ -59,14 +61,19 @@ def test_a_whole_run(proof: ModuleType, tmp_path: Path) -> None:
     assert "life" in shown and "life" not in proof.table(rows, details=False)
 
 
+def test_what_became_of_mutants(proof: ModuleType, tmp_path: Path) -> None:
+    """Those whose tests only took too long are told apart from those that a test noticed."""
+    rows, _wrong = proof.read(written(tmp_path))
+    told = {row.what: row.tried for row in rows if row.kept}
+    assert told["a test failed"] == 5 and told["the tests took too long"] == 2
+    assert told["not noticed, for a listed reason"] == 1
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_part_that_is_missing(proof: ModuleType, tmp_path: Path, name: str) -> None:
     (written(tmp_path) / (name + ".json")).unlink()
     _rows, wrong = proof.read(tmp_path)
-    if name == "mutants":  # tried by `make mutants`
-        assert wrong == []
-    else:
-        assert len(wrong) == 1 and wrong[0].endswith("no result of this run")
+    assert len(wrong) == 1 and wrong[0].endswith("no result of this run")
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -86,7 +93,10 @@ def test_a_part_that_is_not_understood(proof: ModuleType, tmp_path: Path, name: 
         ("fuzz", {"targets": {"vhd": {"executions": 9, "failed": False, "crashes": ["c"]}}}),
         ("properties", {"tests_failed_in_run": 1}),
         ("mutants", {"unlisted": ["a mutant"]}),
+        ("mutants", {"listed_but_killed_or_gone": ["a mutant"]}),
+        ("mutants", {"could_not_be_tried": ["a mutant"]}),
         ("mutants", {"failed": True}),
+        ("mutants", {"tried": 0}),
         ("crash", {"states": 0}),
         ("kills", {"kills": 0}),
     ],

@@ -8,6 +8,7 @@ import pytest
 from relun.core import plan as plan_module
 from relun.core import verbs
 from relun.core.errors import Refused
+from relun.core.journal.marker import MOST_MEMBERS
 from relun.core.lvm2.checksum import lvm_crc
 from relun.core.options import Options
 from support import builder
@@ -368,7 +369,7 @@ def test_plan_is_refused(code: str, case: Case, options: Dict[str, Any], tmpdir:
 
 def test_as_many_luns_as_a_marker_counts(tmpdir: Any, monkeypatch: Any) -> None:
     """A byte counts to 255; that many are resigned, and of one more it is told how many."""
-    assert plan_module.MOST_MEMBERS == 255
+    assert MOST_MEMBERS == 255
     devices = made(Sr(ONE, "pair", pvs=(Pv(), Pv())), tmpdir)[1]
     monkeypatch.setattr(plan_module, "MOST_MEMBERS", 2)
     assert verbs.plan(devices, Options(sr_uuid=NEW_SR)).change.new_sr == NEW_SR

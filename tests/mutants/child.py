@@ -1,5 +1,6 @@
 """Forked processes, with all tests collected already: a mutant costs little more than its tests."""
 
+import math
 import os
 import resource
 import shutil
@@ -14,13 +15,14 @@ import pytest
 
 _MEMORY = 2 << 30  # bytes: a mistake may ask for any amount
 _WALL = 10  # times the CPU time, on a machine that does other things too
+_LONGEST = 3600  # seconds of CPU time, whatever is allowed
 _BASE = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
 FAILED = 1
-TIMEOUT = -signal.SIGXCPU
+HARNESS = 3  # what went wrong is no test
 
 
-def start(work: Callable[[], None], cpu_seconds: float) -> int:
-    """Fork; the child does ``work`` and ends with 0, or otherwise if it takes too long."""
+def start(work: Callable[[], None]) -> int:
+    """Fork; the child does ``work`` and ends with 0, or by a signal when it takes too long."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -28,14 +30,11 @@ def start(work: Callable[[], None], cpu_seconds: float) -> int:
     folder = str(folder_of(os.getpid()))
     shutil.rmtree(folder, ignore_errors=True)
     os.mkdir(folder)
-    code = 3
+    code = HARNESS
     try:
         os.setsid()
-        limit = max(1, round(cpu_seconds))
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
         resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(limit * _WALL)
         tempfile.tempdir = folder
         os.environ["RELUN_MUTANT_FOLDER"] = folder
         work()
@@ -50,9 +49,17 @@ def start(work: Callable[[], None], cpu_seconds: float) -> int:
         os._exit(code)
 
 
-def forked(work: Callable[[], None], cpu_seconds: float) -> int:
+def allow(cpu_seconds: float) -> None:
+    """Let this process end by a signal when it takes longer from now on."""
+    used = sum(os.times()[:2])
+    limit = math.ceil(used + cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, _LONGEST))
+    signal.alarm(math.ceil(cpu_seconds) * _WALL)
+
+
+def forked(work: Callable[[], None]) -> int:
     """Do ``work`` in a child; return how it ended."""
-    pid, status = os.waitpid(start(work, cpu_seconds), 0)
+    pid, status = os.waitpid(start(work), 0)
     shutil.rmtree(folder_of(pid), ignore_errors=True)
     return os.waitstatus_to_exitcode(status)
 
