@@ -8,7 +8,6 @@ import struct
 from relun.core.hints import NamedTuple
 
 HEADER_SIZE = 48
-_ZERO = bytes(16)
 
 
 class CbtLog(NamedTuple):
