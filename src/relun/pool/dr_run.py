@@ -188,10 +188,7 @@ class _Test:
             take_over=self._take_over,
         )
         sr = self._sr_of(vm)
-        restored = restore_vm(self._connection, vm.vm, sr, options, self._listener, self._cancelled)
-        ours = {clone.attached.sr_uuid: clone.ours for clone in self._clones}
-        if restored.already and not ours[sr]:
-            raise PoolRefused("pool-dr-there", vm=restored.name, uuid=restored.uuid)
+        restored = self._restored_vm(vm, sr, options)
         self._restored[vm.vm] = restored
         return report._replace(
             original_uuid=restored.original_uuid,
@@ -202,6 +199,19 @@ class _Test:
             notes=restored.notes,
             restore_seconds=time.monotonic() - began,
         )
+
+    def _restored_vm(self, vm: VmPlan, sr: str, options: RestoreOptions) -> Restored:
+        """Restore a VM; what a test that was broken off left of it goes first."""
+        ours = {clone.attached.sr_uuid: clone.ours for clone in self._clones}
+        arguments = (self._connection, vm.vm, sr, options, self._listener, self._cancelled)
+        restored = restore_vm(*arguments)
+        if not restored.already:
+            return restored
+        if not ours[sr]:
+            raise PoolRefused("pool-dr-there", vm=restored.name, uuid=restored.uuid)
+        with events.step(self._listener, restored.name, "VM.destroy", "of an earlier test"):
+            machine.remove(self._connection, restored.reference, "")
+        return restore_vm(*arguments)
 
     def _sr_of(self, vm: VmPlan) -> str:
         """The attached clone that has the VM's disks."""
