@@ -17,9 +17,9 @@ from relun.pool import events, machine
 from relun.pool.attach import AttachOptions, Target, attach
 from relun.pool.clock import timestamp
 from relun.pool.connection import ApiFailure, Connection, Record
-from relun.pool.detach import DetachOptions, detach
+from relun.pool.dr_cleaning import Cleaning
 from relun.pool.dr_plan import ClonePlan, Plan, VmPlan
-from relun.pool.dr_report import CleanUp, CloneReport, DrReport, PoolFacts, VmReport
+from relun.pool.dr_report import CloneReport, DrReport, PoolFacts, VmReport
 from relun.pool.errors import PoolRefused
 from relun.pool.events import BEGUN, Event, Listener
 from relun.pool.marks import TESTED, Attached
@@ -96,9 +96,9 @@ class _Test:
         self._restored: dict[str, Restored] = {}
         self._clone_reports: list[CloneReport] = []
         self._vm_reports = {vm.vm: _not_begun(vm) for vm in plan.vms}
-        self._clean_up: list[CleanUp] = []
         self._steps: list[Event] = []
         self._standing: list[str] = []
+        self._cleaning = Cleaning(connection, self._listener)
 
     def run(self) -> DrReport:
         facts = _facts(self._connection)
@@ -122,9 +122,9 @@ class _Test:
             self._since(),
             tuple(self._clone_reports),
             tuple(self._vm_reports.values()),
-            tuple(self._clean_up),
+            tuple(self._cleaning.done),
             tuple(self._steps),
-            tuple(self._standing),
+            (*self._standing, *self._cleaning.standing),
             tuple(self._kept()),
             self._cancelled(),
         )
@@ -249,41 +249,12 @@ class _Test:
         """Remove what the test made; a signal does not keep it from that."""
         if self._plan.remove_vms:
             for restored in reversed(self._restored.values()):
-                self._remove(restored)
+                self._cleaning.remove(restored)
         for clone in reversed(self._clones):
-            if clone.ours:
-                self._detach(clone.attached) if self._plan.detach else self._keep(clone.attached)
-
-    def _remove(self, restored: Restored) -> None:
-        def act() -> None:
-            machine.remove(self._connection, restored.reference, "")
-
-        self._clean("VM.destroy", restored.name, f"VM {restored.name} {restored.uuid}", act)
-
-    def _detach(self, attached: Attached) -> None:
-        options = DetachOptions(take_over=self._take_over)
-
-        def act() -> None:
-            detach(self._connection, attached.sr_uuid, options, self._listener)
-
-        self._clean("detach", attached.name, f"SR {attached.name} {attached.sr_uuid}", act)
-
-    def _keep(self, attached: Attached) -> None:
-        def act() -> None:
-            self._connection.call("SR.remove_from_other_config", attached.reference, TESTED)
-
-        self._clean("keep", attached.name, f"{TESTED} in other_config of {attached.name}", act)
-
-    def _clean(self, what: str, subject: str, standing: str, act: Callable[[], object]) -> None:
-        began = time.monotonic()
-        problem = None
-        try:
-            with events.step(self._listener, subject, what):
-                act()
-        except (RelunError, ApiFailure) as error:
-            problem = as_ours(error)
-            self._standing.append(standing)
-        self._clean_up.append(CleanUp(what, subject, time.monotonic() - began, problem))
+            if clone.ours and self._plan.detach:
+                self._cleaning.detach(clone.attached, self._take_over)
+            elif clone.ours:
+                self._cleaning.keep(clone.attached)
 
     def _kept(self) -> list[str]:
         """What stays because the plan says so, or because it was there before."""
