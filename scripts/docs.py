@@ -22,14 +22,18 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from relun.cli.exits import MEANINGS  # noqa: E402
 from relun.cli.explain import title  # noqa: E402
 from relun.cli.parser import DESCRIPTION, VERBS  # noqa: E402
+from relun.cli.pool import parser as pool  # noqa: E402
+from relun.cli.pool import schema as pool_schema  # noqa: E402
 from relun.cli.schema import OBJECTS, OPTIONAL, SCHEMA  # noqa: E402
-from relun.core.catalogue import ENTRIES  # noqa: E402
+from relun.cli.words import entries  # noqa: E402
 from support import golden  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from relun.cli.parser import Argument
 
+_ALL_OBJECTS = {**OBJECTS, **pool_schema.OBJECTS}
+_ALL_OPTIONAL = {**OPTIONAL, **pool_schema.OPTIONAL}
 _GENERATED = "<!-- Written by scripts/docs.py from the code. -->"
 _BLOCK = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
 
@@ -67,6 +71,17 @@ def cli() -> str:
         parts.append(f"## relun {verb}\n\n{summary[0].upper()}{summary[1:]}. {description}")
         parts.append(f"    relun {verb} {_usage(arguments)}")
         parts.append("\n".join(_described(argument) for argument in arguments))
+    parts.append(
+        f"## relun pool\n\n{pool.DESCRIPTION} [pool.md](pool.md) shows how. All of its verbs take:"
+    )
+    parts.append("\n".join(_described(argument) for argument in pool.CONNECTION))
+    for verb, summary in pool.VERBS.items():
+        module = pool.module_of(verb)
+        parts.append(
+            f"## relun pool {verb}\n\n{summary[0].upper()}{summary[1:]}. {module.DESCRIPTION}"
+        )
+        parts.append(f"    relun pool {verb} {_usage(module.ARGUMENTS)}")
+        parts.append("\n".join(_described(argument) for argument in module.ARGUMENTS))
     codes = "\n".join(f"| {int(code)} | {meaning} |" for code, meaning in MEANINGS.items())
     parts.append("## Exit codes\n\n| code | meaning |\n| --- | --- |\n" + codes)
     parts.append(
@@ -76,7 +91,8 @@ def cli() -> str:
     parts.append(
         "## Signals\n\nSIGINT, SIGTERM and SIGHUP never leave a LUN half-changed. Before the LUN "
         "is hidden, a resign is taken back and ends with code 1; from then on it is finished "
-        "first, and the output says that the signal came. What was not begun is left alone."
+        "first, and the output says that the signal came. What was not begun is left alone. "
+        "`relun pool` ends the step that runs and takes back what it had done."
     )
     parts.append(
         "## Text and JSON\n\n`--json` prints one object per SR and line; [json.md](json.md) lists "
@@ -102,11 +118,15 @@ def json_output() -> str:
         "added without notice; when one changes its meaning, the number of the schema changes. "
         "Sizes and offsets are bytes. `[type]` is a list, `type?` may be null, *optional* keys may "
         "be absent.",
+        "`relun pool` prints an [event](#event) when a step begins and one when it ends, then its "
+        "results: [attached](#attached), [detached](#detached), [pool-conflicts](#pool-conflicts), "
+        "[restored](#restored), [dr-test](#dr-test), or a [pool-failure](#pool-failure). Events "
+        "have the key `event`, results the key `exit`.",
     ]
-    for name, keys in OBJECTS.items():
+    for name, keys in _ALL_OBJECTS.items():
         rows = []
         for key, (kind, meaning) in keys.items():
-            optional = "*optional* " if key in OPTIONAL.get(name, ()) else ""
+            optional = "*optional* " if key in _ALL_OPTIONAL.get(name, ()) else ""
             rows.append(f"| `{key}` | {optional}{_linked(kind)} | {meaning} |")
         table = "| key | type | meaning |\n| --- | --- | --- |\n" + "\n".join(rows)
         parts.append(f"## {name}\n\n{table}")
@@ -120,7 +140,7 @@ def findings() -> str:
         _GENERATED,
         "Every finding and every error has a code; `relun explain CODE` prints these words.",
     ]
-    for code, entry in ENTRIES.items():
+    for code, entry in entries().items():
         shown = f"## {code}\n\n{_escaped(title(code))}\n\n{entry.meaning}"
         parts.append(shown + (f"\n\n**What to do:** {entry.remedy}" if entry.remedy else ""))
     return "\n\n".join(parts) + "\n"
@@ -164,7 +184,7 @@ def _shape(argument: Argument) -> str:
     value = str(how.get("metavar", ""))
     if names[0].startswith("-"):
         return f"{names[-1]} {value}".strip()
-    return {"+": f"{value}...", "*": f"[{value}...]"}[how["nargs"]]
+    return {"+": f"{value}...", "*": f"[{value}...]"}.get(how.get("nargs", ""), value)
 
 
 def _described(argument: Argument) -> str:
@@ -176,7 +196,7 @@ def _described(argument: Argument) -> str:
 
 def _linked(kind: str) -> str:
     name = kind.strip("[]?")
-    return kind.replace(name, f"[{name}](#{name})") if name in OBJECTS else kind
+    return kind.replace(name, f"[{name}](#{name})") if name in _ALL_OBJECTS else kind
 
 
 def _escaped(text: str) -> str:

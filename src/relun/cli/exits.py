@@ -13,16 +13,17 @@ class Exit(IntEnum):
     DONE = 0  # or nothing to do
     REFUSED = 1  # refused or failed; nothing was changed
     USAGE = 2
-    INTERRUPTED = 3  # a LUN is in progress: `relun recover`
-    DIFFERENT = 4  # verify found differences
+    INTERRUPTED = 3  # a LUN is in progress: `relun recover`; or a pool's verb stopped half-way
+    DIFFERENT = 4  # verify found differences; something did not come up in pool test-dr
 
 
 MEANINGS = {
     Exit.DONE: "done, or nothing to do",
     Exit.REFUSED: "refused or failed; nothing was changed",
     Exit.USAGE: "the command line is wrong",
-    Exit.INTERRUPTED: "interrupted, a LUN is in progress: run `relun recover`",
-    Exit.DIFFERENT: "verify found differences",
+    Exit.INTERRUPTED: "interrupted, a LUN is in progress: run `relun recover`; of `relun pool`: "
+    "something stands half-way, the error names it: run the same command again",
+    Exit.DIFFERENT: "verify found differences; of `pool test-dr`: something did not come up",
 }
 _BY_WEIGHT = (Exit.DONE, Exit.DIFFERENT, Exit.REFUSED, Exit.USAGE, Exit.INTERRUPTED)
 

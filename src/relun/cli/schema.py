@@ -1,7 +1,7 @@
 """What the JSON output holds: the objects, their keys and types. docs/json.md is made of it.
 
-A type is str, int, bool, object (free keys), the name of another object, each in "[…]" for a list
-and with "?" where null is possible. A key in ``OPTIONAL`` may be absent.
+A type is str, int, float, bool, object (free keys), the name of another object, each in "[…]" for a
+list and with "?" where null is possible. A key in ``OPTIONAL`` may be absent.
 """
 
 from relun.core.objects import SCHEMA as SCHEMA
