@@ -18,7 +18,7 @@ from relun.pool.detach import DetachOptions, detach
 from relun.pool.errors import PoolRefused
 from relun.pool.events import Event
 from relun.pool.machine import remove
-from relun.pool.marks import ON_SR, ORIGINAL_VM, RESTORED
+from relun.pool.marks import ON_SR, ORIGINAL_VM, READ_ONLY, RESTORED
 from relun.pool.restore import Restored, RestoreOptions, restore_vm
 from remote.servers import Tgt
 from xapi.schema import NULL
@@ -207,6 +207,13 @@ def test_read_only_copies_are_no_disks(there: Scene, connection: Connection) -> 
     with pytest.raises(PoolRefused) as caught:
         restore(connection, there)
     assert caught.value.code == "pool-disks-read-only"
+
+
+def test_disks_of_a_read_only_clone(there: Scene, connection: Connection) -> None:
+    there.record("SR", there.clone.reference)["other_config"][READ_ONLY] = "true"
+    done = restore(connection, there)
+    assert [vbd["mode"] for vbd in there.parts("VBD", done.reference)] == ["RO"] * (DISKS + 1)
+    assert "pool-disks-locked" in [note.code for note in done.notes]
 
 
 def test_names_mean_one_thing(there: Scene, connection: Connection) -> None:

@@ -12,6 +12,7 @@ from pool.failing import WAYS, calls_of, each_call, standing
 from pool.originals import Scene, as_before, login, staged
 from relun.pool.connection import Connection
 from relun.pool.errors import PoolRefused, PoolUnfinished
+from relun.pool.marks import READ_ONLY
 from relun.pool.swap import Swapped, swap_disk
 from remote.servers import Tgt
 
@@ -108,7 +109,14 @@ def test_what_is_refused(there: Scene, connection: Connection) -> None:
     with pytest.raises(PoolRefused) as caught:
         swap(connection, there)
     assert caught.value.code == "pool-disks-read-only"
-    copy.update(read_only=False, uuid="11111111-0000-4000-8000-000000000000")
+    copy["read_only"] = False
+    marks = there.record("SR", there.clone.reference)["other_config"]
+    marks[READ_ONLY] = "true"
+    with pytest.raises(PoolRefused) as caught:
+        swap(connection, there)
+    assert caught.value.code == "pool-disks-read-only"
+    del marks[READ_ONLY]
+    copy.update(uuid="11111111-0000-4000-8000-000000000000")
     with pytest.raises(PoolRefused) as caught:
         swap(connection, there)
     assert caught.value.code == "pool-disks-missing"

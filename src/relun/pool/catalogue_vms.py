@@ -66,6 +66,12 @@ ENTRIES: "dict[str, Entry]" = {
         "The clone was attached with --read-only, and a VM writes to its disks.",
         "Detach the clone and attach it without --read-only.",
     ),
+    "pool-disks-locked": Entry(
+        "disks of the new VM like {vm} are read-only: {disks}",
+        "The clone was attached with --read-only: its disks can be read, and few guests boot from "
+        "them.",
+        "Detach the clone and attach it without --read-only if the VM is to run from it.",
+    ),
     "pool-disk-missing": Entry(
         "the VM {vm} has no disk {disk}",
         "A disk is given by uuid or name of the original VDI.",

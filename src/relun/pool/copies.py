@@ -6,7 +6,7 @@ from relun.core.finding import WARN, Finding
 from relun.core.identity import uuid5
 from relun.pool.connection import Connection, Record
 from relun.pool.errors import PoolRefused
-from relun.pool.marks import ORIGINAL_SR
+from relun.pool.marks import ORIGINAL_SR, READ_ONLY
 from relun.pool.vm_record import Disk, VmRecord
 
 
@@ -21,13 +21,17 @@ class Copy(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """``elsewhere``: disks on other SRs. ``missing``: on the SR, but not when it was copied."""
+    """``elsewhere``: disks on other SRs. ``missing``: on the SR, but not when it was copied.
+
+    ``read_only``: the clone was attached so that VMs get its disks read-only.
+    """
 
     vm: str
     sr: str
     found: tuple[Copy, ...]
     elsewhere: tuple[Disk, ...]
     missing: tuple[Disk, ...]
+    read_only: bool
 
     def check(self, partial: bool) -> None:
         """Raise PoolRefused: no disk is here, one is not (unless ``partial``), or is read-only."""
@@ -38,15 +42,19 @@ class Copies(NamedTuple):
                 if disks:
                     raise PoolRefused(code, vm=self.vm, disks=_names(disks))
         locked = [copy.disk for copy in self.found if copy.read_only and _writes(copy.disk)]
-        if locked:
+        if locked and not self.read_only:
             raise PoolRefused("pool-disks-read-only", vm=self.vm, disks=_names(locked))
 
     @property
     def notes(self) -> tuple[Finding, ...]:
-        """What is left out."""
+        """What is left out, or not as it was."""
+        kinds = list(self._left_out())
+        if self.read_only:
+            written = tuple(copy.disk for copy in self.found if _writes(copy.disk))
+            kinds.append(("pool-disks-locked", written))
         return tuple(
             Finding(code, WARN, fields={"vm": self.vm, "disks": _names(disks)})
-            for code, disks in self._left_out()
+            for code, disks in kinds
             if disks
         )
 
@@ -74,7 +82,8 @@ def copies(connection: Connection, vm: VmRecord, sr: str, clone: Record) -> Copi
             size = int(vdi["virtual_size"])
             found.append(Copy(disk, reference, uuid, size, vdi["read_only"]))
     name = clone["name_label"]
-    return Copies(vm.name, name, tuple(found), tuple(elsewhere), tuple(missing))
+    read_only = READ_ONLY in clone["other_config"]
+    return Copies(vm.name, name, tuple(found), tuple(elsewhere), tuple(missing), read_only)
 
 
 def copied_uuid(new_sr: str, old_vdi: str) -> str:

@@ -94,8 +94,9 @@ def vm(original: Record, name: str, marks: Mapping[str, str]) -> Record:
     }
 
 
-def vbd(original: Record, vm: str, vdi: str) -> Record:
+def vbd(original: Record, vm: str, vdi: str, read_only: bool = False) -> Record:
     """Return the record for VBD.create: connected as the original, to another VDI."""
+    locked = {"mode": "RO"} if read_only else {}
     return {
         **{field: original[field] for field in _VBD if field in original},
         "qos_algorithm_type": original.get("qos_algorithm_type", ""),
@@ -103,6 +104,7 @@ def vbd(original: Record, vm: str, vdi: str) -> Record:
         "empty": False,
         "VM": vm,
         "VDI": vdi,
+        **locked,
     }
 
 

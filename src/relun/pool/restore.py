@@ -127,7 +127,7 @@ class _Restore:
         record = machine.vm(self._original.vm, self._name, marks)
         vm = str(self._call("VM.create", self._name, record))
         for copy in disks.found:
-            vbd = machine.vbd(copy.disk.vbd, vm, copy.reference)
+            vbd = machine.vbd(copy.disk.vbd, vm, copy.reference, disks.read_only)
             self._call("VBD.create", copy.disk.name, vbd)
         for drive in self._original.drives:
             self._call("VBD.create", "CD drive", machine.empty_drive(drive, vm))

@@ -14,6 +14,7 @@ from relun.pool.ensure import ensure
 from relun.pool.errors import PoolRefused
 from relun.pool.events import Listener
 from relun.pool.lookup import find_clone, find_vm
+from relun.pool.marks import READ_ONLY
 from relun.pool.steps import Cancelled, Steps, never
 from relun.pool.turn import hold
 from relun.pool.whole import all_or_nothing, as_ours
@@ -136,7 +137,8 @@ class _Swap:
         if old not in copies:
             raise PoolRefused("pool-disks-missing", vm=name, disks=[disk])
         copy = copies[old]
-        if vdis[copy]["read_only"] and vbd["mode"] == "RW":
+        marked = READ_ONLY in self._clone["other_config"]
+        if (marked or vdis[copy]["read_only"]) and vbd["mode"] == "RW":
             raise PoolRefused("pool-disks-read-only", vm=name, disks=[disk])
         both = {reference: vdis[reference]["uuid"] for reference in (old, copy)}
         return _Place(vbd, there, old, copy, both, vdis[old]["name_label"])

@@ -39,7 +39,7 @@ ARGUMENTS: "tuple[Argument, ...]" = (
     argument(
         "--take-over",
         action="store_true",
-        help="a test of the same clones was broken off: use what it left, and remove it at the end",
+        help="another test of the same clones seems under way, but is known to be broken off",
     ),
     PASSWORDS,
 )
