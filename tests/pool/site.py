@@ -252,6 +252,12 @@ class PoolSite(Site):
                 entry["hidden"] = [str(host.runner.dom0.root) for host in hosts]
         self._write()
 
+    def power_off(self, host: Host) -> None:
+        """Let a host be down: xapi sends it nothing any more."""
+        with self.pool.db.lock:
+            metrics = self.pool.db.get("host", host.reference)["metrics"]
+            self.pool.db.get("host_metrics", metrics)["live"] = False
+
     def attach(self, lun: PoolLun, name: str = "original") -> str:
         """Attach a LUN's SR as it is, on every host; return its reference."""
         api = self.client().xenapi

@@ -214,6 +214,42 @@ def test_host_that_cannot_see_the_lun(pool_site: PoolSite, api: Any, lun: PoolLu
     assert not blind.runner.dom0.traces()
 
 
+def test_fibre_channel_lun_that_is_not_mapped(pool_site: PoolSite, api: Any, lun: PoolLun) -> None:
+    pool_site.hide(lun, pool_site.master)
+    uuid = golden.manifest("chain")["sr_uuid"]
+    sr = api.SR.introduce(uuid, "name", "", "lvmohba", "user", True, {})
+    config = {"SCSIid": lun.scsi_id}
+    first, second = [
+        api.PBD.create({"SR": sr, "host": host.reference, "device_config": config})
+        for host in pool_site.pool.hosts[:2]
+    ]
+    code, _empty, text, _stderr = refused(api.PBD.plug, first)
+    assert code == "SR_BACKEND_FAILURE_47"
+    assert f"no such volume group: VG_XenStorage-{uuid}" in text
+    api.PBD.plug(second)
+
+
+def test_host_that_is_down(pool_site: PoolSite, api: Any, lun: PoolLun, sr: str) -> None:
+    down = pool_site.pool.hosts[1]
+    pbd = api.SR.get_PBDs(sr)[1]
+    pool_site.power_off(down)
+    expected = ["HOST_OFFLINE", down.reference]
+    assert refused(api.PBD.unplug, pbd) == expected
+    assert refused(api.SR.probe, down.reference, lun.config, "lvmoiscsi", {}) == expected
+    assert refused(api.host.call_plugin, down.reference, "relun", "version", {}) == expected
+    api.SR.scan(sr)
+
+
+def test_disks_of_protected_vms_stay(pool_site: PoolSite, api: Any, vm: str, sr: str) -> None:
+    """High availability: the SR of a protected VM is not unplugged on any host."""
+    api.VM.start_on(vm, pool_site.master.reference, False, False)
+    other = api.SR.get_PBDs(sr)[2]
+    pool_site.pool.record["ha_enabled"] = True
+    assert refused(api.PBD.unplug, other) == ["HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", sr]
+    api.VM.set_ha_restart_priority(vm, "")
+    api.PBD.unplug(other)
+
+
 def test_chap(pool_site: PoolSite, api: Any) -> None:
     guarded = pool_site.lun("single", chap=("joe", "tigertigertiger"))
     assert guarded.typed == guarded.address.replace("joe@", "joe%tigertigertiger@")
@@ -599,7 +635,7 @@ def test_faults(pool_site: PoolSite, session: Any, api: Any) -> None:
     assert refused(api.SR.introduce, *arguments)[0] == "INTERNAL_ERROR"
     assert (len(api.SR.get_all()), fault.hits) == (2, 1)
     pool_site.drop("SR.introduce", after=True)
-    # The standard transport sends a request again when the connection ends: three SRs, not one.
+    # The standard transport sends a request again when the connection ends: two more SRs.
     api.SR.introduce(*arguments)
     assert len(api.SR.get_all()) == 4
     every = pool_site.fail("*", times=0)

@@ -15,7 +15,7 @@ class Plugins(Part):
         self, host: str, plugin: str, function: str, arguments: dict[str, str]
     ) -> str:
         """host.call_plugin."""
-        runner = self.pool.host(host).runner
+        runner = self.pool.live_host(host).runner
         path = runner.dom0.plugins / plugin
         if not path.exists():
             raise ApiError("XENAPI_MISSING_PLUGIN", plugin)

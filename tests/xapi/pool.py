@@ -89,6 +89,15 @@ class Pool:
                 return host
         raise ApiError("HANDLE_INVALID", "host", str(reference))
 
+    def live_host(self, reference: str) -> Host:
+        """Return a host that work is sent to. Raise HOST_OFFLINE."""
+        found = self.host(reference)
+        with self.db.lock:
+            metrics = self.db.get("host", reference)["metrics"]
+            if not self.db.get("host_metrics", metrics)["live"]:
+                raise ApiError("HOST_OFFLINE", reference)
+        return found
+
     def restart_toolstack(self, host: Host) -> None:
         """Discover drivers and bring the SM records in line, as every host does since xapi 24.37.
 

@@ -31,7 +31,7 @@ class Storage(Part):
         sm_config: dict[str, str],
     ) -> str:
         """SR.create: a shared SR is made by the master; a failure leaves no record."""
-        runs_on = self.pool.master if shared else self.pool.host(host)
+        runs_on = self.pool.master if shared else self.pool.live_host(host)
         driver = self.driver(runs_on, type)
         names = (name_label, name_description)
         with self.db.lock:
@@ -57,7 +57,7 @@ class Storage(Part):
         self, host: str, device_config: dict[str, str], type: str, sm_config: dict[str, str]
     ) -> str:
         """SR.probe, on the host asked for."""
-        runs_on = self.pool.host(host)
+        runs_on = self.pool.live_host(host)
         driver = self.driver(runs_on, type)
         if "SR_PROBE" not in driver.info["capabilities"]:
             text = "Operation 'sr_probe' not supported by this SR type"
@@ -167,9 +167,7 @@ class Storage(Part):
                 record = self.db.get("PBD", pbd)
                 if not record["currently_attached"]:
                     return ""
-                used = self._in_use(record)
-            if used:
-                raise ApiError("VDI_IN_USE", *used)
+                self._check_unplug(record)
             self._run_on_pbd(pbd, "sr_detach")
             with self.db.lock:
                 record["currently_attached"] = False
@@ -241,6 +239,18 @@ class Storage(Part):
                 if other != host:
                     raise ApiError("SR_NOT_SHARABLE", sr, other)
 
+    def _check_unplug(self, pbd: Record) -> None:
+        pool = self.pool.record
+        if pool["ha_enabled"] and not pool["ha_allow_overcommit"]:
+            for vbd in self.db.table("VBD").values():
+                vm = self.db.get("VM", vbd["VM"])
+                protected = vm["ha_always_run"] and vm["ha_restart_priority"] == "restart"
+                if protected and self.db.table("VDI").get(vbd["VDI"], {}).get("SR") == pbd["SR"]:
+                    raise ApiError("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", pbd["SR"])
+        used = self._in_use(pbd)
+        if used:
+            raise ApiError("VDI_IN_USE", *used)
+
     def _in_use(self, pbd: Record) -> list[str]:
         used = []
         for vbd in self.db.table("VBD").values():
@@ -259,7 +269,8 @@ class Storage(Part):
         with self.db.lock:
             record = self.db.get("PBD", pbd)
             kind = self.db.get("SR", record["SR"])["type"]
-            host, config = self.pool.host(record["host"]), dict(record["device_config"])
+            config = dict(record["device_config"])
+            host = self.pool.live_host(record["host"])
         driver = self.driver(host, kind)
         self.pool.run_driver(host, driver, command, record["SR"], config, vdi=vdi)
 
