@@ -174,9 +174,13 @@ def _run(block: str, folder: str) -> str:
 
 
 def _usage(arguments: tuple[Argument, ...]) -> str:
-    options = [_shape(argument) for argument in arguments if argument[0][0].startswith("-")]
+    options = [
+        _shape(argument) if argument[1].get("required") else f"[{_shape(argument)}]"
+        for argument in arguments
+        if argument[0][0].startswith("-")
+    ]
     places = [_shape(argument) for argument in arguments if not argument[0][0].startswith("-")]
-    return " ".join(places + [f"[{option}]" for option in options])
+    return " ".join(places + options)
 
 
 def _shape(argument: Argument) -> str:
