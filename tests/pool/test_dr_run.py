@@ -350,11 +350,26 @@ def test_waiting_lasts_as_long_as_it_should(there: Office) -> None:
     with login(there.site) as connection:
         connection.call("VM.start", vm, False, False)
         with pytest.raises(PoolRefused) as caught:
-            wait_for(connection, vm, WaitFor(timeout=10.0), pause=pause, clock=lambda: now[0])
+            wait = WaitFor(timeout=10.0)
+            wait_for(connection, vm, "files", wait, pause=pause, clock=lambda: now[0])
     assert caught.value.code == "pool-not-up"
     assert now[0] == pytest.approx(10.0)
     assert pauses[0] == pytest.approx(0.1)
     assert max(pauses) == 1.0
+
+
+def test_a_pool_that_is_away_for_a_moment(clean: Office) -> None:
+    """A toolstack that restarts while a guest comes up does not fail the test."""
+
+    def listener(event: Event) -> None:
+        if event.step == "wait" and event.state == "begun":
+            clean.site.drop("VM.get_record")
+            clean.site.fail("VM_guest_metrics.get_record", code=("HANDLE_INVALID", "x", "y"))
+
+    noted = len(clean.site.calls)
+    report = carry_out(clean, clean.plan(VmPlan("dc")), listener=listener)
+    assert report.passed
+    assert [call.name for call in clean.site.calls[noted:]].count("VM.get_record") >= 2
 
 
 def test_a_metadata_file_in_a_plan(clean: Office, tmp_path: Path) -> None:

@@ -237,7 +237,13 @@ class _Test:
             return report._replace(up_after=self._since())
         try:
             with steps.step("wait", vm.wait.text):
-                up = wait_for(self._connection, restored.reference, vm.wait, self._cancelled)
+                up = wait_for(
+                    self._connection,
+                    restored.reference,
+                    restored.name,
+                    vm.wait,
+                    self._cancelled,
+                )
         finally:
             report = report._replace(wait_seconds=time.monotonic() - started)
             self._vm_reports[vm.vm] = report

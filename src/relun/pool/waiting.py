@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from relun.pool.connection import NULL, Connection, Record
+from relun.pool.connection import NO_ANSWER, NULL, ApiFailure, Connection, Record
 from relun.pool.errors import PoolRefused
 from relun.pool.steps import Cancelled, never
 
@@ -40,34 +40,45 @@ class Up(NamedTuple):
 def wait_for(
     connection: Connection,
     vm: str,
+    name: str,
     wanted: WaitFor,
     cancelled: Cancelled = never,
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Up:
-    """Return when the guest is up. Raise PoolRefused (pool-not-up, pool-stopped), ApiFailure."""
+    """Return when the guest of ``vm`` (a reference; ``name`` for errors) is up.
+
+    A pool that does not answer for a while is waited for as well. Raise PoolRefused (pool-not-up,
+    pool-stopped), ApiFailure.
+    """
     ends, between = clock() + wanted.timeout, _FIRST
     while True:
-        record = connection.record("VM", vm)
-        up, why = _look(connection, record, wanted)
+        up, why, over = _look(connection, vm, wanted)
         if up is not None:
             return up
-        gone = record["power_state"] != "Running"
-        if gone or clock() >= ends:
-            raise PoolRefused(
-                "pool-not-up", vm=record["name_label"], waited=wanted.text, reason=why
-            )
+        if over or clock() >= ends:
+            raise PoolRefused("pool-not-up", vm=name, waited=wanted.text, reason=why)
         if cancelled():
-            raise PoolRefused("pool-stopped", step=f"{record['name_label']} was up")
+            raise PoolRefused("pool-stopped", step=f"{name} was up")
         pause(min(between, max(0.0, ends - clock())))
         between = min(2 * between, _MOST)
 
 
-def _look(connection: Connection, vm: Record, wanted: WaitFor) -> tuple[Up | None, str]:
-    """Return the guest if it is up, else why it is not."""
-    if vm["power_state"] != "Running":
-        return None, f"the VM is {vm['power_state'].lower()}"
-    reported = _reported(connection, vm)
+def _look(connection: Connection, vm: str, wanted: WaitFor) -> tuple[Up | None, str, bool]:
+    """Return the guest if it is up, else why it is not, and whether it never will be."""
+    try:
+        record = connection.record("VM", vm)
+        if record["power_state"] != "Running":
+            return None, f"the VM is {record['power_state'].lower()}", True
+        reported = _reported(connection, record)
+    except ApiFailure as failure:
+        if failure.code != NO_ANSWER:
+            raise
+        return None, failure.reason, False
+    return *_judge(reported, wanted), False
+
+
+def _judge(reported: Record, wanted: WaitFor) -> tuple[Up | None, str]:
     up = Up(wanted.address or _address(reported), _agent(reported))
     if not wanted.port:
         return (up, "") if up.agent else (None, "its agent has not reported")
@@ -82,7 +93,14 @@ def _look(connection: Connection, vm: Record, wanted: WaitFor) -> tuple[Up | Non
 
 def _reported(connection: Connection, vm: Record) -> Record:
     reference = vm["guest_metrics"]
-    return connection.record("VM_guest_metrics", reference) if reference != NULL else {}
+    if reference == NULL:
+        return {}
+    try:
+        return connection.record("VM_guest_metrics", reference)
+    except ApiFailure as failure:
+        if failure.code != "HANDLE_INVALID":  # xapi replaced it at this moment
+            raise
+        return {}
 
 
 def _agent(reported: Record) -> str:
