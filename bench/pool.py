@@ -46,7 +46,9 @@ def _one(folder: Path, tgt: Tgt) -> list[Row]:
     with closing(_site(folder / "one", tgt, hosts=3)) as site:
         original = site.lun("single")
         site.attach(original)
-        own, pool, result = [], [], {}
+        own: list[float] = []
+        pool: list[float] = []
+        result: dict[str, Any] = {}
         for _run in range(RUNS):
             clone = site.clone(original)
             took, (result,) = _attach(site, [clone])
@@ -67,7 +69,8 @@ def _many(folder: Path, tgt: Tgt) -> list[Row]:
     with closing(_site(folder / "many", tgt, hosts=1)) as site:
         original = site.lun("single")
         site.attach(original)
-        cost, own = {}, {}
+        cost: dict[int, float] = {}
+        own: dict[int, float] = {}
         for count in (FEW, MANY):
             clones = [site.clone(original) for _number in range(count)]
             took, results = _attach(site, clones)

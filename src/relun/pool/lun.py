@@ -2,7 +2,6 @@
 
 import re
 from typing import NamedTuple, Protocol
-from xml.sax.saxutils import unescape
 
 from relun.core import verbs
 from relun.core.errors import RelunError
@@ -226,7 +225,8 @@ def _hint(repository: Repository) -> str:
 def _description(mgt: Mgt) -> str:
     """Return the SR's description: SM writes the pool's into MGT where they differ."""
     found = _DESCRIPTION.search(mgt.head)
-    return unescape(found.group(1).decode("utf-8", "replace")) if found else ""
+    text = found.group(1).decode("utf-8", "replace") if found else ""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _disks(repository: Repository, mgt: Mgt) -> tuple[Disk, ...]:

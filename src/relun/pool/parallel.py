@@ -1,7 +1,6 @@
 """Many clones at once: each by itself, in threads; one that fails does not stop the others."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from relun.core.errors import RelunError
@@ -45,6 +44,10 @@ def attach_all(
         result = _one(connection, target, options, listener, cancelled)
         ended(result)
         return result
+
+    if len(targets) == 1:
+        return [one(targets[0])]
+    from concurrent.futures import ThreadPoolExecutor  # slow to load
 
     with ThreadPoolExecutor(max(1, min(at_once, len(targets)))) as pool:
         return list(pool.map(one, targets))
