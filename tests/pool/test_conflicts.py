@@ -142,6 +142,15 @@ def test_a_pool_that_does_not_answer(pool_site: PoolSite) -> None:
         with pytest.raises(PoolRefused) as caught:
             conflicts(connection)
         assert caught.value.code == "pool-call"
+        for count in (0, 2):
+            steps: list[object] = []
+            with pytest.raises(PoolRefused) as caught:
+                conflicts(
+                    connection,
+                    listener=steps.append,
+                    cancelled=lambda steps=steps, count=count: len(steps) > count,  # type: ignore[misc]
+                )
+            assert caught.value.code == "pool-stopped"
         pool_site.fail("host.call_plugin", code=("HOST_OFFLINE", "host1"))
         found = conflicts(connection)
         assert [unread.place for unread in found.unread] == ["host1"]

@@ -42,8 +42,9 @@ ENTRIES: "dict[str, Entry]" = {
     ),
     "pool-busy": Entry(
         "{what}: somebody is at work on it since {since}",
-        "A key in other_config ({key}) says so. It is gone when its holder ends; a holder that was "
-        "killed is recognised by its session, and on the same machine by its process.",
+        "A key in other_config (of the pool: relun-lun-…) says so. It is gone when its holder "
+        "ends; one that was killed is recognised by its session, on the same machine by its "
+        "process.",
         "Wait for it. If it is known to be dead: --take-over.",
     ),
     # --- attach

@@ -18,6 +18,7 @@ from relun.pool.events import Listener
 from relun.pool.known import Known, read
 from relun.pool.lun import Target, open_lun
 from relun.pool.plugin import Answer, Plugin
+from relun.pool.steps import Cancelled, Steps, never
 from relun.pool.whole import as_ours
 
 _BY_DATABASE = "the SR's PBDs name this LUN"
@@ -62,11 +63,16 @@ class PoolConflicts(NamedTuple):
 
 
 def conflicts(
-    connection: Connection, targets: Sequence[Target] = (), listener: Listener = events.nobody
+    connection: Connection,
+    targets: Sequence[Target] = (),
+    listener: Listener = events.nobody,
+    cancelled: Cancelled = never,
 ) -> PoolConflicts:
-    """Find conflicts. Raise PoolRefused when the pool does not answer."""
+    """Find conflicts. Raise PoolRefused when the pool does not answer, and when cancelled."""
+    steps = Steps("conflicts", listener, cancelled)
     try:
-        looking = _Looking(connection, read(connection), listener)
+        with steps.step("read", "the pool's database"):
+            looking = _Looking(connection, read(connection), steps)
     except ApiFailure as failure:
         raise as_ours(failure) from failure
     looking.by_database()
@@ -77,10 +83,10 @@ def conflicts(
 
 
 class _Looking:
-    def __init__(self, connection: Connection, known: Known, listener: Listener) -> None:
+    def __init__(self, connection: Connection, known: Known, steps: Steps) -> None:
         self.known = known
         self._connection = connection
-        self._listener = listener
+        self._steps = steps
         self._copies: dict[str, list[LunCopy]] = {}  # by SR uuid
         self._in_progress: list[LunCopy] = []
         self._looked_at: list[str] = []
@@ -103,10 +109,12 @@ class _Looking:
         """What a host sees, where it has the plugin."""
         name = self.known.host_name(host)
         try:
-            with events.step(self._listener, name, "host.call_plugin", "conflicts"):
+            with self._steps.step("host.call_plugin", name):
                 answer = Plugin(self._connection, host, name).run("conflicts")
         except (ApiFailure, RelunError) as error:
             found = as_ours(error)
+            if found.code == "pool-stopped":
+                raise
             if found.code == "pool-plugin-missing":
                 self._without.append(name)
             else:
@@ -125,7 +133,7 @@ class _Looking:
         found: list[tuple[Repository, BlockNode]] = []
         for target in targets:
             try:
-                with events.step(self._listener, target.address, "look"):
+                with self._steps.step("look", target.address):
                     found.append(_read(target))
             except DeviceError as error:
                 self._unread.append(Unread(target.address, error))

@@ -40,7 +40,7 @@ def run(arguments: "argparse.Namespace", work: "Work") -> Exit:
     from relun.pool.lun import Target
 
     targets = [Target(word, login_of(word)) for word in arguments.targets]
-    found = conflicts(work.connection, targets, work.listener)
+    found = conflicts(work.connection, targets, work.listener, work.cancelled)
     work.listener.finish()
     code = Exit.REFUSED if found.unread else Exit.DONE
     if work.output.as_json:
