@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -274,32 +274,36 @@ def test_an_empty_lun(pool_site: PoolSite, connection: Connection, tmp_path: Pat
 # --- failures
 
 
-def test_every_call_that_fails(pool_site: PoolSite, connection: Connection, clone: PoolLun) -> None:
+def test_every_call_that_fails(make_pool_site: Callable[..., PoolSite]) -> None:
     """Before its work, after it, or without an answer: pool and LUN are as they were."""
-    before = pool_site.snapshot()
-    calls = count_calls(pool_site, connection, clone)
-    assert calls > 15
-    undone = 0
-    for at in range(1, calls + 1):
-        for how in ("before", "after", "dropped before", "dropped after"):
-            if how.startswith("dropped"):
-                fault = pool_site.drop("*", at, after=how.endswith("after"))
-            else:
-                fault = pool_site.fail("*", at, after=how == "after")
-            try:
-                done = attach(connection, clone.typed)
-            except RelunError as error:
-                assert not error.changed, (at, how, error, getattr(error, "standing", ()))
-                assert error.code in ("pool-call", "pool-host-lun"), (at, how, error)
-                undone += 1
-            else:
-                take_away(pool_site, done, clone)  # it was done all the same
-            assert fault.hits, (at, how)
-            pool_site.mend()
-            assert pool_site.snapshot() == before, (at, how)
-            assert clone.unchanged(), (at, how)
-    assert undone > 4 * (calls - 3)
-    assert not attach(connection, clone.typed).already
+    site = make_pool_site(hosts=2)
+    original = site.lun("single")
+    site.attach(original)
+    clone = site.clone(original, chap=("alice", "wonderland12"))  # so that PBDs have Secrets
+    before = site.snapshot()
+    with connect(Address(site.url, USER, PASSWORD)) as connection:
+        calls = count_calls(site, connection, clone)
+        assert calls > 15
+        undone = 0
+        for at in range(1, calls + 1):
+            for how in ("before", "after", "dropped before", "dropped after"):
+                fail = site.drop if how.startswith("dropped") else site.fail
+                fault = fail("*", at, after=how.endswith("after"))
+                try:
+                    done = attach(connection, clone.typed)
+                except RelunError as error:
+                    assert not error.changed, (at, how, error, getattr(error, "standing", ()))
+                    assert error.code in ("pool-call", "pool-host-lun"), (at, how, error)
+                    undone += 1
+                else:
+                    take_away(site, done, clone)  # it was done all the same
+                assert fault.hits, (at, how)
+                site.mend()
+                assert site.snapshot() == before, (at, how)
+                assert clone.unchanged(), (at, how)
+        assert undone > 4 * (calls - 3)
+        assert not attach(connection, clone.typed).already
+    assert site.sessions == []
 
 
 def count_calls(site: PoolSite, connection: Connection, clone: PoolLun) -> int:
@@ -512,9 +516,16 @@ def test_a_resign_that_breaks_off(
 
 
 def test_two_administrators(pool_site: PoolSite, clone: PoolLun) -> None:
-    """One wins; the other is told who is at work, and takes nothing back."""
+    """One wins; the other is told who is at work, and takes nothing of the winner's back."""
     address = Address(pool_site.url, USER, PASSWORD)
-    hanging = pool_site.hang("SR.probe", after=True)
+    reached, goes_on = threading.Event(), threading.Event()
+
+    def wait(call: Call) -> None:
+        if call.name == "PBD.plug" and not reached.is_set():
+            reached.set()
+            goes_on.wait(20)
+
+    pool_site.pool.faults.watch(wait)
     won: list[Attached] = []
 
     def first() -> None:
@@ -523,7 +534,7 @@ def test_two_administrators(pool_site: PoolSite, clone: PoolLun) -> None:
 
     thread = threading.Thread(target=first)
     thread.start()
-    assert hanging.reached.wait(20)
+    assert reached.wait(20)
     content, before = clone.file.read_bytes(), pool_site.snapshot()
     with connect(address) as other:
         error = refusal(other, clone.typed)
@@ -531,10 +542,10 @@ def test_two_administrators(pool_site: PoolSite, clone: PoolLun) -> None:
         assert clone.scsi_id in error.fields["what"]
         assert clone.file.read_bytes() == content
         assert pool_site.snapshot() == before
-    pool_site.mend()
-    thread.join()
-    assert not won  # its probe lost its connection
-    assert clone.unchanged()
+        goes_on.set()
+        thread.join()
+        assert plugged(pool_site, won[0].reference) == ["host1", "host2", "host3"]
+        assert attach(other, clone.typed).already
 
 
 def test_two_that_race(pool_site: PoolSite, clone: PoolLun) -> None:
