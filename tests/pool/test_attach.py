@@ -23,6 +23,7 @@ from relun.pool.lun import Target, open_lun, target_of
 from relun.pool.marks import ATTACHED, ORIGINAL_SR, READ_ONLY, Attached
 from relun.remote.login import Login
 from support.builder import Sr, Vhd, build
+from xapi import faults
 from xapi.faults import Call
 from xapi.server import PASSWORD, USER
 
@@ -512,6 +513,39 @@ def test_a_resign_that_breaks_off(
     assert clone.unchanged()
 
 
+def test_broken_off_anywhere(
+    pool_site: PoolSite, clone: PoolLun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pool and LUN gone from a call on, for good: the error names at least all that stands.
+
+    Later the same call goes on from there; with what was resigned, introduced, plugged.
+    """
+    address = Address(pool_site.url, USER, PASSWORD)
+    before = pool_site.snapshot()
+    with connect(address) as connection:
+        calls = count_calls(pool_site, connection, clone)
+        went_on = 0
+        for at in range(1, calls - 1):  # the last two give the turn back: the work is done
+            pool_site.pool.faults.fail("*", at, (), kind=faults.DROP, times=0)
+            monkeypatch.setattr(verbs, "undo", unreachable)
+            with pytest.raises(RelunError) as caught:
+                attach(connection, clone.typed)
+            pool_site.mend()
+            monkeypatch.undo()
+            standing = set(getattr(caught.value, "standing", ()))
+            really = really_standing(pool_site, clone)
+            assert really <= standing, at
+            assert caught.value.changed == bool(standing)
+            left = [sr["uuid"] for sr in pool_site.snapshot()["SR"].values()]
+            done = attach(connection, clone.typed)
+            assert plugged(pool_site, done.reference) == ["host1", "host2", "host3"]
+            assert done.vdis[0].old_uuid == next(iter(before["VDI"].values()))["uuid"]
+            went_on += done.sr_uuid in left
+            take_away(pool_site, done, clone)
+            assert pool_site.snapshot() == before, at
+        assert went_on > 5
+
+
 # --- two at once
 
 
@@ -584,12 +618,12 @@ def test_whoever_was_killed_holds_nobody_up(
     (pool,) = api.pool.get_all()
     key = "relun-lun-" + clone.scsi_id
     session = api.session.get_uuid(connection.session)
-    gone_process = f"{session} {turn._machine()} 999999999 2026-01-01T00:00:00Z"
-    gone_session = f"{NEW_SR} elsewhere 1 2026-01-01T00:00:00Z"
+    gone_process = f"{session} {turn._machine()} 999999999 x 2026-01-01T00:00:00Z"
+    gone_session = f"{NEW_SR} elsewhere 1 x 2026-01-01T00:00:00Z"
     for value in (gone_process, gone_session):
         api.pool.add_to_other_config(pool, key, value)
         take_away(pool_site, attach(connection, clone.typed), clone)
-    api.pool.add_to_other_config(pool, key, f"{session} elsewhere 1 2026-01-01T00:00:00Z")
+    api.pool.add_to_other_config(pool, key, f"{session} elsewhere 1 x 2026-01-01T00:00:00Z")
     error = refusal(connection, clone.typed)
     assert (error.code, error.fields["since"]) == ("pool-busy", "2026-01-01T00:00:00Z")
     attach(connection, clone.typed, AttachOptions(take_over=True))

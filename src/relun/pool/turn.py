@@ -7,6 +7,7 @@ killed left it behind: the key holds what is needed to find that out.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import NamedTuple
 
 from relun.pool.clock import timestamp
@@ -16,16 +17,18 @@ from relun.pool.errors import PoolRefused
 from relun.pool.steps import Steps
 
 KEY = "relun-lun-"  # and the SCSI id
+_held: set[str] = set()  # values of this process that are in force
 
 
 class _Holder(NamedTuple):
     session: str  # uuid of the session in xapi; it is gone after a logout
     machine: str  # this boot of this machine (of this container): there a pid says something
     pid: int
+    number: str  # tells the threads of a process apart
     since: str
 
     def __str__(self) -> str:
-        return f"{self.session} {self.machine} {self.pid} {self.since}"
+        return " ".join(map(str, self))
 
 
 @contextmanager
@@ -48,7 +51,8 @@ def hold(
 
     The key that cannot be removed afterwards holds nobody up: its session ends with relun's.
     """
-    mine = _Holder(_session_uuid(connection), _machine(), os.getpid(), timestamp())
+    mine = _Holder(_session_uuid(connection), _machine(), os.getpid(), token_hex(4), timestamp())
+    _held.add(str(mine))
     try:
         _take(connection, pool, key, mine, what, take_over)
         yield
@@ -60,6 +64,7 @@ def hold(
             )
         except ApiFailure as failure:
             steps.stands("pool.remove_from_other_config", key, failure.reason)
+        _held.discard(str(mine))
 
 
 def _take(
@@ -87,9 +92,10 @@ def _found(connection: Connection, pool: str, key: str) -> str:
 def _is_gone(connection: Connection, value: str) -> bool:
     """Tell whether the holder is certainly gone."""
     try:
-        session, machine, pid, _since = value.split()
-        if machine == _machine() and not os.path.exists(f"/proc/{int(pid)}"):
-            return True
+        session, machine, pid, _number, _since = value.split()
+        if machine == _machine():
+            own = int(pid) == os.getpid()
+            return value not in _held if own else not os.path.exists(f"/proc/{int(pid)}")
     except ValueError:
         return not value  # it was given back at this moment
     return not connection.find("session", session)
