@@ -17,7 +17,7 @@ PARTS = {
     "lab_luns": "Over iSCSI in a guest with a kernel of its own",
     "driver": "In dom0, on CPython 3.6",
     "remote_luns": "From user space over iSCSI and NBD",
-    "pool": "From an address to an attached SR",
+    "pool_attach": "From an address to an attached SR",
 }
 BEGIN = "<!-- bench: `make bench` measures this; bench/all.py --write puts it here -->\n"
 END = "<!-- /bench -->"

@@ -405,3 +405,19 @@ def test_other_verbs_load_nothing_of_it(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": "src"},
     )
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_all_luns_of_a_portal(relun: Relun, site: PoolSite, clone: PoolLun) -> None:
+    """As `relun conflicts` takes them; each LUN for itself."""
+    portal = f"iscsi://127.0.0.1:{clone.port}"
+    (found,) = checked(relun("pool", "conflicts", "--json", portal).objects)
+    assert clone.address in found["looked_at"]
+    assert len(found["looked_at"]) >= 2
+    (conflict,) = found["conflicts"]
+    assert {copy["role"] for copy in conflict["copies"]} == {"original", "clone"}
+    nobody = "iscsi://127.0.0.1:1"
+    run = relun("pool", "conflicts", "--json", nobody, clone.typed)
+    (found,) = checked(run.objects)
+    assert (run.code, [unread["place"] for unread in found["unread"]]) == (1, [nobody])
+    assert found["unread"][0]["error"]["code"] == "remote-connect"
+    assert [copy["role"] for copy in found["conflicts"][0]["copies"]] == ["clone"]

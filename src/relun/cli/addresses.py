@@ -44,6 +44,11 @@ def prepare(arguments: "argparse.Namespace") -> None:
         arguments.targets = [lun for target in arguments.targets for lun in _luns(target)]
 
 
+def unreachable(shown: str) -> "DeviceError | None":
+    """Return why a portal could not be asked for its LUNs, None for all other addresses."""
+    return _unreachable.get(shown)
+
+
 def open_address(shown: str, writable: bool) -> "Device":
     """Open a remote LUN. Raise DeviceError."""
     if shown in _unreachable:

@@ -35,20 +35,23 @@ ARGUMENTS: "tuple[Argument, ...]" = (
 
 def run(arguments: "argparse.Namespace", work: "Work") -> Exit:
     """Find them."""
-    from relun.cli.addresses import login_of
-    from relun.pool.conflicts import conflicts
+    from relun.cli.addresses import login_of, unreachable
+    from relun.pool.conflicts import Unread, conflicts
     from relun.pool.lun import Target
 
-    targets = [Target(word, login_of(word)) for word in arguments.targets]
+    portals = {word: unreachable(word) for word in arguments.targets}
+    targets = [Target(word, login_of(word)) for word, error in portals.items() if error is None]
     found = conflicts(work.connection, targets, work.listener, work.cancelled)
+    unread = [Unread(word, error) for word, error in portals.items() if error is not None]
+    found = found._replace(unread=(*found.unread, *unread))
     work.listener.finish()
     code = Exit.REFUSED if found.unread else Exit.DONE
     if work.output.as_json:
         work.output.show_object(conflicts_object(found, code))
         return code
     work.output.show_lines(_lines(found))
-    for unread in found.unread:
-        said = "relun: {}: {}".format(clean(unread.place), error_title(unread.error))
+    for place, error in found.unread:
+        said = "relun: {}: {}".format(clean(place), error_title(error))
         print(said, file=sys.stderr)
     if found.without_plugin:
         hosts = clean(", ".join(found.without_plugin))

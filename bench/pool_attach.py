@@ -1,6 +1,6 @@
 """Measures ``relun pool attach``: a stand-in of a pool, a real iSCSI target on loopback.
 
-    python bench/pool.py
+    python bench/pool_attach.py
 
 Needs root (tgtd). Prints a markdown table: one clone attached to three hosts, and many attached by
 one command to one host. relun's own time is that of the whole process without the calls of the
