@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from mutants.alter import functions
-from mutants.child import forked, run_item
+from mutants.child import Failed, forked, run_item
 
 _TESTED_IN = {  # beside the file that has the module's own name
     "plan": ("options", "refusals"),
@@ -81,6 +81,7 @@ def _digest(items: Sequence[pytest.Item]) -> str:
 
 
 def _measure(items: Sequence[pytest.Item], modules: Sequence[str], file: Path) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     names: dict[types.CodeType, str] = {}
     for module in modules:
         for name, function in functions(module).items():
@@ -94,7 +95,11 @@ def _measure(items: Sequence[pytest.Item], modules: Sequence[str], file: Path) -
         met.clear()
         watch()
         began = os.times()
-        run_item(item)
+        try:
+            run_item(item)
+        except Failed:
+            sys.stderr.write(f"fails without any mutant: {item.nodeid}\n")
+            raise
         ended = os.times()
         seconds[item.nodeid] = sum(ended[:4]) - sum(began[:4])
         for name in met:

@@ -25,7 +25,7 @@ from mutants.child import (
 from mutants.operators import Mutant
 from mutants.reach import Reach, is_own, measure
 
-OPTIONS = ("-q", "-s", "-p", "no:cacheprovider", "--assert=plain", "--no-header")
+OPTIONS = ("-qq", "-s", "-p", "no:cacheprovider", "--assert=plain", "--no-header")
 _FOR_LISTED = 4.0  # seconds of tests for one that is known to survive, in a random selection
 _AT_IMPORT = 30.0  # seconds for a Python of its own that collects the tests anew
 _TESTS_BROKE = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # or their import did
@@ -44,14 +44,19 @@ class Verdicts:
         """``code`` is how its process ended."""
         if code == 0:
             self.survived.append(mutant)
-            sys.stdout.write(f"survives: {mutant.module} | {mutant.name}\n")
-            sys.stdout.flush()
+            _tell("survives", mutant)
         elif code == HARNESS:
             self.untried.append(mutant)
         else:
             self.killed.append(mutant)
-            if code < 0:
-                self.by_time.append(mutant)
+        if code < 0:
+            self.by_time.append(mutant)
+            _tell("takes too long", mutant)
+
+
+def _tell(what: str, mutant: Mutant) -> None:
+    sys.stdout.write(f"{what}: {mutant.module} | {mutant.name}\n")
+    sys.stdout.flush()
 
 
 class Trial(StopAtFailure):
@@ -157,6 +162,7 @@ def _start(mutant: Mutant, tests: dict[str, float], by_name: dict[str, pytest.It
                 run_item(by_name[test])
         else:
             allow(_AT_IMPORT + 5 * sum(tests.values()))
+            os.environ.pop("RELUN_NO_SKIPS", None)  # a test that skips has noticed nothing
             os.execve(sys.executable, _at_import(mutant, list(tests)), dict(os.environ))
 
     return start(work)
