@@ -50,6 +50,8 @@ def office(site: PoolSite) -> Office:
     site.network("isolated", nics=False)
     site.guest("dc", agent=0.0)
     site.guest("files", agent=0.1, address="127.0.0.1")
+    master = site.pool.db.get("host", site.master.reference)
+    master["software_version"] = {"product_version": "8.4.0", "hostname": "builder"}
     return Office(site, sr, site.clone(lun))
 
 
@@ -136,6 +138,7 @@ def test_everything_comes_up(clean: Office, port: int) -> None:
     }
     assert [done.what for done in report.clean_up] == ["VM.destroy"] * 3 + ["detach"]
     assert report.pool.master == "host1"
+    assert report.pool.versions == {"product_version": "8.4.0"}
 
 
 def test_a_guest_that_never_comes_up(clean: Office) -> None:

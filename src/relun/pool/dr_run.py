@@ -7,7 +7,6 @@ test made is removed at the end, whatever happened.
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -18,8 +17,9 @@ from relun.pool.attach import AttachOptions, Target, attach
 from relun.pool.clock import timestamp
 from relun.pool.connection import ApiFailure, Connection, Record
 from relun.pool.dr_cleaning import Cleaning
+from relun.pool.dr_facts import own_version, pool_facts
 from relun.pool.dr_plan import ClonePlan, Plan, VmPlan
-from relun.pool.dr_report import CloneReport, DrReport, PoolFacts, VmReport
+from relun.pool.dr_report import CloneReport, DrReport, VmReport
 from relun.pool.errors import PoolRefused
 from relun.pool.events import BEGUN, Event, Listener
 from relun.pool.marks import TESTED, Attached
@@ -31,16 +31,6 @@ from relun.pool.vm_record import from_pool
 from relun.pool.waiting import wait_for
 from relun.pool.whole import as_ours
 from relun.remote.login import Login
-
-_VERSIONS = (
-    "product_brand",
-    "product_version",
-    "build_number",
-    "xapi",
-    "xapi_build",
-    "xen",
-    "linux",
-)
 
 
 class _Clone(NamedTuple):
@@ -101,7 +91,7 @@ class _Test:
         self._cleaning = Cleaning(connection, self._listener)
 
     def run(self) -> DrReport:
-        facts = _facts(self._connection)
+        facts = pool_facts(self._connection)
         before = self._connection.records("SR")
         began, self._began = timestamp(), time.monotonic()
         try:
@@ -115,7 +105,7 @@ class _Test:
             self._take_away()
         return DrReport(
             self._plan.title,
-            _relun(),
+            own_version(),
             facts,
             began,
             timestamp(),
@@ -311,19 +301,3 @@ def _attached_report(clone: ClonePlan, attached: Attached, before: bool) -> Clon
         len(attached.vdis),
         before=before,
     )
-
-
-def _facts(connection: Connection) -> PoolFacts:
-    """Which pool this is, and what runs on its master."""
-    (pool,) = connection.records("pool").values()
-    master = connection.record("host", pool["master"])
-    software = master.get("software_version", {})
-    versions = {key: software[key] for key in _VERSIONS if software.get(key)}
-    return PoolFacts(connection.address.url, pool["name_label"], master["name_label"], versions)
-
-
-def _relun() -> str:
-    try:
-        return version("relun")
-    except PackageNotFoundError:  # a source tree that is not installed
-        return "unknown"
