@@ -30,7 +30,7 @@ from xapi.server import PASSWORD  # noqa: E402
 RELUN = str(ROOT / ".venv/bin/relun")
 RUNS = 7
 OWN_BAR = 0.3  # seconds
-FEW, MANY = 10, 100
+FEW, MANY = 20, 100
 FLAT_BAR = 1.5  # the cost of one of many clones as a multiple of that of one of few
 
 
