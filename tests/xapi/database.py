@@ -14,8 +14,6 @@ from xapi.schema import NULL as NULL
 
 Record = dict[str, Any]
 BUSY = "OTHER_OPERATION_IN_PROGRESS"
-# Sessions end by themselves. The rest are what a moment's work leaves by design.
-_PASSING = ("session", "task")
 
 
 class Database:
@@ -95,7 +93,7 @@ class Database:
             found = {
                 name: copy.deepcopy(table)
                 for name, table in self.tables.items()
-                if table and name not in _PASSING
+                if table and name != "session"
             }
             used = {
                 value

@@ -179,9 +179,8 @@ class Pool:
         """Whether the call under way is one of SM's."""
         return bool(getattr(self._asking, "internal", False))
 
-    def new_session(self, **other_config: str) -> str:
-        """Return a session for what xapi runs itself. Give ``sr`` for a driver."""
-        sr = other_config.get("sr")
+    def new_session(self, sr: str = "") -> str:
+        """Return a session for what xapi runs itself. ``sr``: the SR whose driver has it."""
         config = {_INTERNAL: "true"} | ({_SM_SESSION: sr} if sr else {})
         with self.db.lock:
             return self.db.add("session", other_config=config)
@@ -232,7 +231,7 @@ class Pool:
     ) -> Any:
         """Run a driver's command on a host, the database not locked. Raise ApiError."""
         master = "true" if host is self.master else "false"
-        session = self.new_session(sr=sr or NULL)
+        session = self.new_session(sr or NULL)
         members: dict[str, Any] = {
             "host_ref": host.reference,
             "command": command,

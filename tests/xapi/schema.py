@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from xapi.failure import ApiError
 
 NULL = "OpaqueRef:NULL"
-# Who sets a field: clients at any time; clients when they create the object; xapi alone.
+# Who sets a field: clients at any time, be it by a message of its own that checks nothing; clients
+# when they create the object; xapi alone.
 RW, AT_CREATION, XAPI = "rw", "at-creation", "xapi"
 
 # Field, type, who sets it, first value ("!": whoever creates the object must give it).
