@@ -1,10 +1,11 @@
 """A device that is far away: the same result, in few rounds of many requests."""
 
+import tracemalloc
 from typing import Any, List, Sequence, Tuple
 
 import pytest
 
-from relun.core import verbs
+from relun.core import ahead, verbs
 from relun.core.errors import Refused
 from relun.core.repository import load
 from support import golden
@@ -98,6 +99,35 @@ def test_waits_do_not_grow_with_the_number_of_disks(tmpdir: Any) -> None:
         resign([far])
         waits.append(far.waits)
     assert waits[1] <= waits[0] + 4
+
+
+def test_batches(monkeypatch: Any) -> None:
+    """A few volumes at a time are found to be the same as all of them together."""
+    together, few = Distant(golden.image("chain"), "lun"), Distant(golden.image("chain"), "lun")
+    expected = load([together])
+    monkeypatch.setattr(ahead, "_BATCH", 3)
+    assert load([few])._replace(luns=()) == expected._replace(luns=())
+    assert few.waits > together.waits
+
+
+def test_long_locators_are_left_alone(monkeypatch: Any) -> None:
+    """They are read when their image is: a hostile LUN may have 512 KiB of them for each."""
+    usual, long = Distant(golden.image("chain"), "lun"), Distant(golden.image("chain"), "lun")
+    expected = load([usual])
+    monkeypatch.setattr(ahead, "_LOCATORS", 0)
+    assert load([long])._replace(luns=()) == expected._replace(luns=())
+    assert long.waits > usual.waits
+
+
+def test_memory_does_not_grow_with_the_number_of_disks(tmpdir: Any) -> None:
+    """The heads of QCOW2 images, 64 KiB each, are not held all at once."""
+    _built, near = made(Sr(tuple(Qcow2(str(number)) for number in range(600))), tmpdir)
+    tracemalloc.start()
+    repository = load(near)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not repository.findings
+    assert peak - held < 24 << 20
 
 
 def test_verify_reads_ahead(tmpdir: Any) -> None:

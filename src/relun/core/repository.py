@@ -9,7 +9,7 @@ from relun.core.device import Device
 from relun.core.edit import Change
 from relun.core.errors import FormatError
 from relun.core.finding import REFUSE, WARN, Finding, refusals
-from relun.core.hints import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from relun.core.hints import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.journal.marker import DIRECTIONS, GAP_END
 from relun.core.lvm2.vg import LogicalVolume, VolumeGroup, parse_vg
 from relun.core.names import FILESYSTEM_PREFIXES, SR_PREFIX, is_uuid, parse_volume_name
@@ -93,11 +93,12 @@ def load(devices: Sequence[Device]) -> Repository:
     filesystem = ""
     if kind == LVM_SR:
         reader = VolumeReader(group, devices, members)
+        lvs: Iterable[LogicalVolume] = group.lvs.values()
         if len(group.lvs) >= _MANY or any(device.pipelined for device in devices):
-            from relun.core.ahead import read_ahead
+            from relun.core.ahead import with_content_at_hand
 
-            read_ahead(reader, group)
-        volumes = tuple(_volume(reader, lv, findings) for lv in group.lvs.values())
+            lvs = with_content_at_hand(reader, group)
+        volumes = tuple([_volume(reader, lv, findings) for lv in lvs])
         checks.check_volumes(sr_uuid, volumes, findings)
     elif kind == FILE_SR:
         filesystem = _filesystem(VolumeReader(group, devices, members), group)

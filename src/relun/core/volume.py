@@ -150,6 +150,10 @@ class VolumeReader:
         for key, found in places:
             self._ahead[key] = b"".join(parts[place] for place in found)
 
+    def forget(self) -> None:
+        """Let go of what was read ahead."""
+        self._ahead = {}
+
     def _checked_places(self, lv: LogicalVolume, offset: int, length: int) -> List[Place]:
         if offset + length > lv.size:
             raise FormatError("lv-range", offset, lv=lv.name)
