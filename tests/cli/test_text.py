@@ -125,6 +125,17 @@ def test_a_ring_of_parents(relun: Relun, here: Path) -> None:
     assert "parent-cycle" in run.out
 
 
+def test_a_chain_deeper_than_any(relun: Relun, here: Path) -> None:
+    """Its indentation does not grow for ever: all lines together would take its square."""
+    disks = [Vhd(str(n), parent=str(n - 1) if n else "", data=()) for n in range(90)]
+    build(Sr(tuple(disks), extent_size=1 << 16), here / "lun.img")
+    lines = relun("inspect", "lun.img").out.splitlines()
+    drawn = [line for line in lines if "└─ " in line]
+    assert len(drawn) == 89
+    assert max(len(line) for line in lines) < 240
+    assert [line.split("└")[0].strip() for line in drawn[38:42]] == ["", "", "(41)", "(42)"]
+
+
 def test_colours_on_a_terminal(relun: Relun, lun: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """rich is used on a terminal, and says the same words; without it there are no colours."""
     plain = relun("inspect", lun).out

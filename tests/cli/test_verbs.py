@@ -288,6 +288,7 @@ def test_unreadable_map(
     assert "cannot be read" in run.err and reason.lower().replace("json", "expecting") in (
         run.err.lower()
     )
+    assert "[Errno" not in run.err
     assert digest(lun) == before
 
 

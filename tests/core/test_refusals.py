@@ -321,7 +321,10 @@ def test_truncated_in_the_middle_of_a_volume(tmpdir: Any) -> None:
     built, devices = made(Sr(ONE, "short"), tmpdir)
     ((_pv, start, size),) = built.lvs[built.names["disk"]].runs
     devices[0].size = start + size - 512
-    assert set(codes(refused(devices).findings)) == {"pv-truncated"}
+    findings = refused(devices).findings
+    assert set(codes(findings)) == {"pv-truncated"}
+    there = devices[0].size  # each finding says how much is missing
+    assert all(f.fields["end"] > there == f.fields["size"] for f in findings)
 
 
 def test_evidence_has_offset_and_fields(tmpdir: Any) -> None:

@@ -38,7 +38,8 @@ def read_map(path: str) -> "dict[str, str]":
             text = file.read()
         return _from_json(text) if text.lstrip().startswith("{") else _from_lines(text)
     except (OSError, ValueError) as error:
-        raise Refused("map-unreadable", file=path, reason=str(error)) from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Refused("map-unreadable", file=path, reason=reason) from error
 
 
 def check_writable(path: str) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("image", "size", "on LUN", "kind", "VDI uuid", "")
 _BRANCHES = {True: ("├─ ", "└─ ", "│  ", "   "), False: ("|- ", "`- ", "|  ", "   ")}
+_DEEPEST = 40  # levels that are drawn; SM makes chains of 30 at most (vhdutil, MAX_CHAIN_SIZE)
 _GRAVE = ("refuse", "warn")
 
 
@@ -48,8 +49,9 @@ def _branches(lasts: "tuple[bool, ...]", unicode: bool) -> str:
     turn, last_turn, line, blank = _BRANCHES[unicode]
     if not lasts:
         return ""
-    under = "".join(blank if last else line for last in lasts[:-1])
-    return under + (last_turn if lasts[-1] else turn)
+    under = "".join(blank if last else line for last in lasts[-_DEEPEST:-1])
+    level = f"({len(lasts)}) " if len(lasts) > _DEEPEST else ""
+    return level + under + (last_turn if lasts[-1] else turn)
 
 
 def image_name(node: "Node") -> str:

@@ -159,8 +159,9 @@ class VolumeReader:
             raise FormatError("lv-range", offset, lv=lv.name)
         places = self.places(lv, offset, length)
         for device, start, size in places:
-            if start + size > self._devices[device].size:
-                raise FormatError("pv-truncated", start, lv=lv.name)
+            there = self._devices[device].size
+            if start + size > there:
+                raise FormatError("pv-truncated", start, lv=lv.name, end=start + size, size=there)
         return places
 
 
