@@ -10,7 +10,7 @@ import pytest
 
 from pool.failing import WAYS
 from pool.originals import Scene, add_vm, login, scene
-from pool.site import PoolSite
+from pool.site import VBD_RECORD, PoolSite
 from relun.core.errors import RelunError
 from relun.pool.attach import AttachOptions, attach
 from relun.pool.connection import NULL, Connection
@@ -142,6 +142,27 @@ def test_vms_on_it(there: Scene, connection: Connection) -> None:
     assert done.vms == ("copy",)
     assert restored.reference not in site.snapshot()["VM"]
     assert other in site.snapshot()["VM"]
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["in part", "wholly"])
+def test_a_vm_that_somebody_keeps(there: Scene, connection: Connection, left: bool) -> None:
+    """A restored VM whose disks were moved off the clone, or copied with its marks, stays."""
+    site = there.site
+    restored = restore_vm(connection, "files", there.clone.sr_uuid, RestoreOptions(start=True))
+    elsewhere = site.disks(there.sr)[0]
+    if left:
+        for vbd in site.pool.db.find("VBD", VM=restored.reference, type="Disk"):
+            there.record("VBD", vbd)["VDI"] = elsewhere
+    else:
+        own = {"VM": restored.reference, "VDI": elsewhere, "userdevice": "7"}
+        site.client().xenapi.VBD.create({**VBD_RECORD, **own})
+    if left:
+        assert detach(connection, there.clone.sr_uuid, REMOVE).vms == ()
+    else:
+        error = refusal(connection, there.clone.sr_uuid, REMOVE)
+        assert (error.code, error.fields["vms"]) == ("pool-vms", [restored.name])
+        assert restore_vm(connection, "files", there.clone.sr_uuid).already
+    assert there.record("VM", restored.reference)["power_state"] == "Running"
 
 
 def test_a_vm_that_was_half_restored(there: Scene, connection: Connection) -> None:

@@ -22,3 +22,5 @@ def test_words_are_complete() -> None:
         assert code.startswith("pool-")
         assert entry.title, code
         assert entry.meaning, code
+        assert "{" not in entry.remedy, code  # shown as it stands, without an error's fields
+        assert "{" not in entry.meaning, code

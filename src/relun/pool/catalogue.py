@@ -71,7 +71,7 @@ ENTRIES: "dict[str, Entry]" = {
     "pool-original-hint": Entry(
         "{lun} is an original: its LVM metadata speaks of this very LUN ({scsi_id})",
         "LVM notes the device that it wrote the metadata through. On a clone that is another LUN. "
-        "So this SR ({sr_uuid}) was used on this LUN, perhaps by another pool.",
+        "So the SR on it was used on this LUN, perhaps by another pool.",
         "Give the address of the clone. A clone that was resigned and used before is attached "
         "again by sr-introduce, as its SR is.",
     ),
@@ -88,7 +88,8 @@ ENTRIES: "dict[str, Entry]" = {
     "pool-sr-other": Entry(
         "{lun} was resigned already, its SR is {sr_uuid} and not {wanted}",
         "An earlier run gave it that SR uuid.",
-        "Leave out --sr-uuid to attach it as it is, or relun undo {lun} first.",
+        "Leave out --sr-uuid to attach it as it is. For another SR uuid: relun pool detach if the "
+        "pool has it, then relun undo, then attach.",
     ),
     "pool-resign": Entry(
         "{lun}: the resign broke off, and was taken back",
@@ -142,7 +143,7 @@ ENTRIES: "dict[str, Entry]" = {
     "pool-plugin": Entry(
         "relun on {host} would not {function}: {said}",
         "The plugin's own words.",
-        "relun explain {reason} says more.",
+        "Look at its code with relun explain (--json: reason), and at the host's log.",
     ),
     "pool-lun-missing": Entry(
         "{target} has no LUN {lun} for the pool's master",

@@ -11,7 +11,7 @@ from relun.pool.connection import ApiFailure, Connection, Record
 from relun.pool.errors import PoolRefused, PoolUnfinished
 from relun.pool.events import Listener
 from relun.pool.known import Known, read
-from relun.pool.marks import ATTACHED, ON_SR
+from relun.pool.marks import ATTACHED
 from relun.pool.steps import Cancelled, Steps, never
 from relun.pool.turn import turn
 from relun.pool.unplugging import forget_sr, unplug_pbd
@@ -123,17 +123,14 @@ class _Detaching:
 
     def _vms_to_remove(self, record: Record) -> dict[str, Record]:
         """Return the VMs that restore_vm made here. Raise PoolRefused (pool-vms)."""
-        connection = self._connection
-        vms = connection.records("VM")
-        users = {vbd["VM"]: vbd for vbd in self._vbds()}
-        made = {
-            ref: vm for ref, vm in vms.items() if vm["other_config"].get(ON_SR) == record["uuid"]
-        }
-        others = {ref for ref in users if ref not in made}
+        vbds = self._vbds()
         if self._options.force:  # a halted VM loses the disk
-            others = {ref for ref in others if users[ref]["currently_attached"]}
+            vbds = [vbd for vbd in vbds if vbd["currently_attached"]]
+        made = machine.made_on(self._connection, self._sr, record["uuid"], alone=True)
+        others = {vbd["VM"] for vbd in vbds} - set(made)
         blocking = others if self._options.remove_vms else others | set(made)
         if blocking:
+            vms = self._connection.records("VM")
             raise PoolRefused("pool-vms", sr=record["name_label"], vms=_names(vms, blocking))
         return made
 
@@ -148,16 +145,14 @@ class _Detaching:
             if not self._connection.find("SR", record["uuid"]):
                 return []
             pbds = self._connection.records_of("PBD", "SR", self._sr)
-            vms = self._connection.records("VM")
+            vms = machine.made_on(self._connection, self._sr, record["uuid"], alone=True)
         except ApiFailure as failure:
             return [f"not known: {failure.reason}"]
         found = [f'SR {record["uuid"]} "{record["name_label"]}" in the pool']
         for pbd in pbds.values():
             how = "plugged" if pbd["currently_attached"] else "a PBD"
             found.append(f"{how} on {self._known.host_name(pbd['host'])}")
-        for vm in vms.values():
-            if vm["other_config"].get(ON_SR) == record["uuid"]:
-                found.append(f"VM {vm['name_label']}")
+        found += [f"VM {vm['name_label']}" for vm in vms.values()]
         return sorted(found)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from relun.core.finding import NOTE, Finding
 from relun.pool.connection import NULL, ApiFailure, Connection, Record
 from relun.pool.ensure import ensure
+from relun.pool.marks import ON_SR
 from relun.pool.vm_record import VmRecord
 
 # Fields of VM that are taken over; one that this version of xapi does not have is left to it.
@@ -119,6 +120,27 @@ def notes(original: VmRecord) -> tuple[Finding, ...]:
         return ()
     fields = {"vm": original.name, "parts": list(original.uncopied)}
     return (Finding("pool-parts-left-out", NOTE, fields=fields),)
+
+
+def made_on(
+    connection: Connection, sr: str, sr_uuid: str, alone: bool = False
+) -> dict[str, Record]:
+    """Return the VMs that restore_vm made on an attached clone.
+
+    ``alone``: those that have all their disks there. One that was moved off the clone, or copied
+    to another SR, is somebody's by now, though xapi takes the marks along (VM.copy, VM.clone).
+    """
+    vdis = connection.records("VDI")
+    places: dict[str, set[str]] = {}  # VM -> SRs of its disks
+    for vbd in connection.records("VBD").values():
+        if vbd["type"] == "Disk" and vbd["VDI"] in vdis:
+            places.setdefault(vbd["VM"], set()).add(vdis[vbd["VDI"]]["SR"])
+    made = {}
+    for reference, vm in connection.records("VM").items():
+        on = places.get(reference, {sr})  # it is not whole yet
+        if vm["other_config"].get(ON_SR) == sr_uuid and (on == {sr} if alone else sr in on):
+            made[reference] = vm
+    return made
 
 
 def remove(connection: Connection, reference: str, power_state: str) -> None:

@@ -172,11 +172,11 @@ class _Restore:
 
     def _made(self) -> dict[str, Record]:
         """The VMs that were made like the original on this SR."""
-        marks = {ORIGINAL_VM: self._original.uuid, ON_SR: self._clone["uuid"]}
+        made = machine.made_on(self._connection, self._sr, self._clone["uuid"])
         return {
             reference: vm
-            for reference, vm in self._connection.records("VM").items()
-            if marks.items() <= vm["other_config"].items()
+            for reference, vm in made.items()
+            if vm["other_config"].get(ORIGINAL_VM) == self._original.uuid
         }
 
     def _remove(self) -> None:
