@@ -110,6 +110,14 @@ def test_inspect_other_images(relun: Relun, here: Path) -> None:
     assert "\x1b" not in run.out
 
 
+def test_inspect_what_is_no_sr(relun: Relun, here: Path) -> None:
+    """It is not called an original."""
+    (here / "text").write_bytes(b"text" * 1024)
+    run = relun("inspect", "text")
+    assert "kind   something else" in run.out
+    assert "state " not in run.out
+
+
 def test_ascii_terminal(relun: Relun, lun: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without UTF-8 the tree is drawn in ASCII."""
     monkeypatch.setattr("relun.cli.text._unicode", lambda: False)

@@ -6,6 +6,7 @@ from typing import Any, Callable, List
 import pytest
 
 from relun.core import verbs
+from relun.core.edit import joined
 from relun.core.errors import DeviceError, Interrupted, Refused, RelunError
 from relun.core.journal import payload as payload_module
 from relun.core.journal.marker import CLEAR, UNDO, parse_marker, parse_pointer
@@ -238,6 +239,24 @@ def test_write_that_was_reported_and_lost(tmpdir: Any) -> None:
     device.lost_writes = []
     verbs.recover([device])
     assert verbs.inspect([device]).state == DONE
+
+
+def test_end_of_a_joined_write_that_was_lost(tmpdir: Any, monkeypatch: Any) -> None:
+    """The error tells the place that does not hold its bytes, not where the write began."""
+    device = one(tmpdir)
+    edits = verbs.plan([device], Options(sr_uuid=NEW_SR)).change.edits
+    offset, data = next(w for w in joined((e.offset, e.new) for e in edits) if len(w[1]) > SECTOR)
+    store = device._write
+
+    def lose_the_end(at: int, written: bytes) -> None:
+        store(at, written[:SECTOR] if at == offset else written)
+
+    monkeypatch.setattr(device, "_write", lose_the_end)
+    with pytest.raises(Interrupted) as interrupted:
+        resign([device])
+    cause = interrupted.value.fields["cause"]
+    assert cause.code == "device-lied"
+    assert offset + SECTOR <= cause.fields["offset"] < offset + len(data)
 
 
 def test_another_run_takes_over(tmpdir: Any) -> None:

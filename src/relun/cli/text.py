@@ -104,8 +104,10 @@ def _heading(report: "Report", repository: "Repository") -> "list[Line]":
     if mgt and mgt.allocation:
         facts.append(clean(mgt.allocation))
     shown.append([("kind   ", "dim"), (", ".join(facts), "")])
-    style = "bold red" if repository.state == "in-progress" else ""
-    shown.append([("state  ", "dim"), (_STATES[repository.state], style)])
+    hidden = repository.state == "in-progress"
+    if hidden or repository.vg is not None:  # else there is nothing to be original or resigned
+        state = (_STATES[repository.state], "bold red" if hidden else "")
+        shown.append([("state  ", "dim"), state])
     return shown
 
 

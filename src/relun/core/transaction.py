@@ -253,7 +253,8 @@ class Transaction:
             found = device.read_many([(offset, len(data)) for offset, data in mine])
             for (offset, data), stored in zip(mine, found):
                 if stored != data:
-                    raise DeviceError("device-lied", device=device.path, offset=offset)
+                    at = next(at for at, byte in enumerate(data) if stored[at] != byte)
+                    raise DeviceError("device-lied", device=device.path, offset=offset + at)
 
     def _commit(self) -> None:
         for number in (*self._other_members(), self.change.switch):
