@@ -191,6 +191,9 @@ def test_unknown_origin(relun: Relun, site: PoolSite) -> None:
         ("detach",),
         ("conflicts", "--pool", "ftp://pool"),
         ("conflicts", "--pool", "https://root@pool"),
+        ("conflicts", "--pool", "http://pool"),
+        ("conflicts", "--pool", "http://127.0.0.1.example.org"),
+        ("conflicts", "--ca", "/"),
         ("conflicts", "--ca", "/nowhere"),
         ("conflicts", "--pool-password-file", "/nowhere"),
     ],
@@ -292,6 +295,25 @@ def test_chap_passwords_are_never_shown(relun: Relun, site: PoolSite) -> None:
     run = relun("pool", "attach", wrong)
     assert run.code == 1
     assert "looking-glass" not in run.out + run.err
+    run = relun("pool", "attach", clone.typed.replace("iscsi:", "iscs:"))
+    assert (run.code, "wonderland12" in run.out + run.err) == (1, False)
+    assert clone.address.replace("iscsi:", "iscs:") in run.err
+
+
+@pytest.mark.parametrize("call", ["SR.probe", "PBD.create", "PBD.plug"])
+@pytest.mark.parametrize("words", [("--json",), ("-v",)], ids=str)
+def test_chap_passwords_in_answers(
+    relun: Relun, site: PoolSite, call: str, words: tuple[str, ...]
+) -> None:
+    """SM's words may have the password in them: those of a traceback, of a command that failed."""
+    site.attach(site.lun("single"))
+    clone = site.export(site.lun("single").file, chap=("alice", "wonderland12"))
+    said = "iscsiadm -v wonderland12 failed"
+    site.fail(call, code=("SR_BACKEND_FAILURE", "non-zero exit", "", said))
+    run = relun("pool", "attach", clone.typed, *words)
+    assert run.code == 1
+    assert "wonderland12" not in run.out + run.err
+    assert "iscsiadm -v … failed" in (run.out + run.err).replace("\\u2026", "…")
 
 
 # --- what is seen while it works
@@ -352,6 +374,21 @@ def test_a_signal_takes_back(site: PoolSite, clone: PoolLun, number: int) -> Non
     assert site.snapshot() == before
     assert clone.unchanged()
     assert site.sessions == []
+
+
+def test_a_signal_while_logging_in(site: PoolSite) -> None:
+    """A pool that does not answer does not keep anybody waiting."""
+    hung = site.hang("session.login_with_password")
+    with subprocess.Popen(
+        [sys.executable, "-m", "relun", "pool", "conflicts"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "src"},
+    ) as process:
+        assert hung.reached.wait(20)
+        process.send_signal(signal.SIGINT)
+        _out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (1, "relun: stopped; nothing was changed\n")
 
 
 def test_killed_and_run_again(site: PoolSite, clone: PoolLun, relun: Relun) -> None:

@@ -5,6 +5,7 @@ usage errors, reports and logs can show only what is left.
 """
 
 import os
+import re
 
 from relun.core.errors import DeviceError
 from relun.remote.address import is_portal, is_remote, take_login
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _VARIABLES = Login(*("RELUN_ISCSI_" + field.upper() for field in Login._fields))
 _HOST_NAME = HOST_NAME
 _READING = ("inspect", "plan", "conflicts")  # verbs that take all LUNs of a portal
+
+# The password in what was to be an address: a scheme that relun does not know.
+_MISTYPED = re.compile(r"\A([a-zA-Z][a-zA-Z+.-]*://[^/%@]*)%.*@", re.DOTALL)
 
 _typed: "dict[str, Login]" = {}  # by address as it may be shown
 _from_file: "list[Login]" = []
@@ -61,7 +65,7 @@ def open_address(shown: str, writable: bool) -> "Device":
 def _hidden(word: str) -> str:
     option, equals, address = word.partition("=") if word.startswith("-") else ("", "", word)
     if not is_remote(address):
-        return word
+        return _MISTYPED.sub(r"\1@", word)
     shown, login = take_login(address)
     _typed[shown] = login
     return option + equals + shown

@@ -61,21 +61,30 @@ class Connection:
         self.address = address
         self.calls = 0
         self.seconds = 0.0
+        self._passwords: set[str] = set()  # in what was sent: SM's answers may repeat them
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Make an API call, for example ``call("PBD.plug", pbd)``. Raise ApiFailure."""
         import XenAPI
 
         self.calls += 1
+        self._passwords.update(_passwords(arguments))
         began = time.monotonic()
         try:
             return self._session.xenapi_request(method, arguments)
         except XenAPI.Failure as failure:
-            raise ApiFailure(method, [str(part) for part in failure.details]) from failure
+            # Without the failure as its cause: that has xapi's words as they came.
+            raise ApiFailure(method, [self._shown(str(part)) for part in failure.details]) from None
         except _NO_ANSWER as error:
             raise ApiFailure(method, [NO_ANSWER, _reason(error)]) from error
         finally:
             self.seconds += time.monotonic() - began
+
+    def _shown(self, text: str) -> str:
+        """Return a text without the passwords that were sent."""
+        for password in self._passwords:
+            text = text.replace(password, "…")
+        return text
 
     def records(self, kind: str) -> dict[str, Record]:
         """Return all records of a class, by reference."""
@@ -170,6 +179,19 @@ def _url_of(url: str, host: str) -> str:
     port = f":{parts.port}" if parts.port else ""
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}{port}"
+
+
+def _passwords(sent: Any) -> Iterator[str]:
+    """Yield the passwords in the arguments of a call, as those of a device-config."""
+    if isinstance(sent, dict):
+        for key, value in sent.items():
+            if isinstance(value, str) and value and key.endswith("password"):
+                yield value
+            else:
+                yield from _passwords(value)
+    elif isinstance(sent, (list, tuple)):
+        for value in sent:
+            yield from _passwords(value)
 
 
 def _session(address: Address) -> Any:

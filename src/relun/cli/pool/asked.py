@@ -1,6 +1,7 @@
 """The pool's address, user and password: from the command line, environment, a file or a prompt."""
 
 import os
+import re
 import sys
 
 TYPE_CHECKING = False
@@ -8,6 +9,9 @@ if TYPE_CHECKING:
     import argparse
 
     from relun.pool.connection import Address
+
+
+_LOOPBACK = re.compile(r"(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?/*\Z")
 
 
 def address(arguments: "argparse.Namespace") -> "Address":
@@ -21,7 +25,9 @@ def address(arguments: "argparse.Namespace") -> "Address":
     scheme, _mark, rest = url.partition("://")
     if scheme not in ("https", "http") or not rest.strip("/") or "@" in rest:
         arguments.parser.error("--pool: https://HOST[:PORT] (the user by --user)")
-    if arguments.ca and not os.access(arguments.ca, os.R_OK):
+    if scheme == "http" and not (arguments.insecure or _LOOPBACK.match(rest)):
+        arguments.parser.error("--pool: http:// tells the password to the network; --insecure")
+    if arguments.ca and (os.path.isdir(arguments.ca) or not os.access(arguments.ca, os.R_OK)):
         arguments.parser.error("--ca {}: cannot be read".format(arguments.ca))
     user = arguments.user or os.environ.get("RELUN_POOL_USER", "") or "root"
     password = _password(arguments, user, url)

@@ -42,7 +42,8 @@ def run(arguments: "argparse.Namespace") -> Exit:
         if hasattr(verb, "prepare"):
             verb.prepare(arguments)
         where = address(arguments)
-        with PutOff(for_good=arguments.ends_process) as put_off, connect(where) as connection:
+        # A login changes nothing: a signal ends it.
+        with connect(where) as connection, PutOff(for_good=arguments.ends_process) as put_off:
             work = Work(connection, output, listening, put_off)
             code: Exit = verb.run(arguments, work)
     except RelunError as error:
