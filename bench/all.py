@@ -2,8 +2,9 @@
 
     python bench/all.py [--write]
 
-``--write`` also puts the figures into docs/figures.md, and those with a bar into README.md. Needs
-root; exit code 1 when a bar of any part is not met, or a part could not run.
+``--write`` also puts the figures into docs/figures.md, and those with a bar into README.md, unless
+a part could not run. Needs root; exit code 1 when a bar of any part is not met, 2 when a part could
+not run.
 """
 
 import re
@@ -55,6 +56,10 @@ def main() -> int:
         print(done.stdout, end="", flush=True)
         printed[name] = done.stdout
         status |= done.returncode != 0
+    missing = [name for name, text in printed.items() if "|" not in text]
+    if missing:
+        print(f"could not run: {', '.join(missing)}; nothing is written", file=sys.stderr)
+        return 2
     if "--write" in sys.argv[1:]:
         write(printed)
     return status

@@ -1,12 +1,14 @@
 """A device that is far away: the same result, in few rounds of many requests."""
 
+import errno
+import os
 import tracemalloc
 from typing import Any, List, Sequence, Tuple
 
 import pytest
 
 from relun.core import ahead, verbs
-from relun.core.errors import Refused
+from relun.core.errors import DeviceError, Refused
 from relun.core.repository import load
 from support import golden
 from support.builder import Cbt, Journal, Pv, Qcow2, Raw, Sr, Vhd, fleet
@@ -22,7 +24,10 @@ class Distant(MemoryDevice):
 
     def read_many(self, ranges: Sequence[Tuple[int, int]]) -> List[bytes]:
         self.waits += 1
-        found = [bytes(self._read(*each)) for each in ranges]
+        try:
+            found = [bytes(self._read(*each)) for each in ranges]
+        except OSError as error:
+            raise self._io_error("read", ranges[0][0], error) from error
         self._bytes_read += sum(map(len, found))
         return found
 
@@ -141,3 +146,26 @@ def test_verify_reads_ahead(tmpdir: Any) -> None:
     assert verbs.verify([far], [original]) == ()
     chunks = sum(-(-(end - start) // (1 << 20)) for start, end in far.data_ranges(0, far.size))
     assert far.waits <= loading.waits + chunks + 20
+
+
+@pytest.mark.parametrize("kind", [MemoryDevice, Distant])
+def test_a_bad_sector_that_nobody_asks_for(kind: Any, tmpdir: Any) -> None:
+    """Near, it stops nothing that does without it; far away an error may be the connection's."""
+    volumes = (*fleet(9), Journal("inflate", "disk-0", "4194304"))
+    built, near = made(Sr(volumes, "bad"), tmpdir)
+    (device,) = [kind(path) for path in built.paths]
+    (name,) = [name for name in built.lvs if name.startswith("inflate_")]
+    ((_pv, bad, _size),) = built.lvs[name].runs
+    inner = device._read
+
+    def failing(offset: int, length: int) -> bytes:
+        if offset <= bad < offset + length:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return bytes(inner(offset, length))
+
+    device._read = failing
+    if kind is MemoryDevice:
+        assert load([device])._replace(luns=()) == load(near)._replace(luns=())
+    else:
+        with pytest.raises(DeviceError, match="device-io"):
+            load([device])

@@ -57,6 +57,15 @@ def test_history_journal_and_pointer_go(tmpdir: Any) -> None:
     assert verbs.inspect(devices).findings == ()
 
 
+def test_never_resigned(tmpdir: Any) -> None:
+    """An original keeps LVM's history: there is no old identity on it."""
+    devices = made(RING, tmpdir)[1]
+    before = states(devices)
+    assert any(ring(devices[0]))
+    assert verbs.seal(devices).action == "nothing"
+    assert states(devices) == before
+
+
 def test_sealed_twice_is_sealed_once(tmpdir: Any) -> None:
     devices = made(RING, tmpdir)[1]
     resign(devices)
@@ -255,7 +264,7 @@ def test_pages_at_every_edge_of_what_is_read_at_once(
     place = (start if at >= 0 else end) + at
     device.put(place, paged())
     assert seal_module._found_pages(verbs.inspect([device]), 0) == [place]
-    verbs.seal([device])
+    seal_module.scrub(verbs.inspect([device]))
     assert not any(device.get(start, end - start))
 
 
@@ -270,7 +279,7 @@ def test_page_that_is_all_there_is_of_the_last_chunk(
     ((start, end),) = verbs.inspect([device]).behind_extents(0)
     assert end - start == size
     device.put(end - 1024, paged())
-    verbs.seal([device])
+    seal_module.scrub(verbs.inspect([device]))
     assert not any(device.get(end - 1024, 1024))
 
 
@@ -293,7 +302,7 @@ def test_page_that_stands_within_another(tmpdir: Any) -> None:
     ((start, end),) = verbs.inspect([device]).behind_extents(0)
     device.put(start + 100, b"RLNJ")
     device.put(start + 512, paged())
-    verbs.seal([device])
+    seal_module.scrub(verbs.inspect([device]))
     assert not any(device.get(start + 512, end - start - 512))
     assert device.get(start + 100, 4) == b"RLNJ"
 

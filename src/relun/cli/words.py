@@ -87,7 +87,8 @@ def error_lines(report: "Report", verbose: int = 0) -> "list[Line]":
     error = report.error
     assert error is not None
     name, said = clean(report.name), error_title(error)
-    said = said if said.startswith(name) else f"{name}: {said}"  # many begin with the device
+    if not said.startswith((name + " ", name + ":")):  # many begin with the device
+        said = f"{name}: {said}"
     lines: list[Line] = [[("relun: ", ""), (said, "bold red")]]
     if error.code != "refused":
         place = where("", error.fields.get("offset", -1))

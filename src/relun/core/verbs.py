@@ -100,7 +100,8 @@ def undo(devices: Sequence[Device]) -> Outcome:
 def seal(devices: Sequence[Device]) -> Outcome:
     """Scrub relun's journal and LVM's old texts from a resigned SR. There is no undo afterwards.
 
-    Raise Refused when something on the LUNs cannot be read: it might hold what is to be scrubbed.
+    Without relun's pointer it was never resigned, or is sealed already: nothing is done. Raise
+    Refused when something on the LUNs cannot be read: it might hold what is to be scrubbed.
     """
     from relun.core import progress
     from relun.core.seal import scrub
@@ -113,6 +114,8 @@ def seal(devices: Sequence[Device]) -> Outcome:
         raise Refused("refused", against, device=devices[0].path)
     progress.clear_leftover(repository)
     repository = load(devices)
+    if not any(lun.pointer for lun in repository.luns):
+        return Outcome("nothing", new_sr=repository.sr_uuid)
     scrub(repository)
     return Outcome("sealed", new_sr=repository.sr_uuid)
 

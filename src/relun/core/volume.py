@@ -5,7 +5,7 @@ of content. Nothing here judges: a FormatError becomes a finding in ``repository
 """
 
 from relun.core.device import Device
-from relun.core.errors import FormatError
+from relun.core.errors import DeviceError, FormatError
 from relun.core.hints import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from relun.core.lvm2.vg import LogicalVolume, VolumeGroup
 from relun.core.names import Reference, VolumeName, find_reference
@@ -134,7 +134,8 @@ class VolumeReader:
     def read_ahead(self, wanted: Iterable[Tuple[LogicalVolume, int, int]]) -> None:
         """Read many ranges (LV, offset, length) together, so that ``read`` has them at hand.
 
-        What lies outside its LV or PV is left to ``read``.
+        What lies outside its LV or PV is left to ``read``; so is all of it on a device at hand that
+        cannot read some of it, which may be what nobody will ask for. Raise DeviceError.
         """
         places: List[Tuple[Tuple[str, int, int], List[Place]]] = []
         for lv, offset, length in wanted:
@@ -146,9 +147,16 @@ class VolumeReader:
         parts: Dict[Place, bytes] = {}
         for number, device in enumerate(self._devices):
             mine = list({p: None for _, found in places for p in found if p.device == number})
-            parts.update(zip(mine, device.read_many([(p.offset, p.length) for p in mine])))
+            try:
+                read = device.read_many([(p.offset, p.length) for p in mine])
+            except DeviceError:
+                if device.pipelined:
+                    raise
+                continue
+            parts.update(zip(mine, read))
         for key, found in places:
-            self._ahead[key] = b"".join(parts[place] for place in found)
+            if all(place in parts for place in found):
+                self._ahead[key] = b"".join(parts[place] for place in found)
 
     def forget(self) -> None:
         """Let go of what was read ahead."""
