@@ -162,6 +162,16 @@ def test_a_slave_alone(pool_site: PoolSite, connection: Connection, clone: PoolL
     error = refusal(connection, clone.typed, AttachOptions(hosts=("nobody",)))
     assert error.code == "pool-host-missing"
     assert clone.unchanged()
+    host1, _host2, host3 = pool_site.pool.hosts
+    pool_site.hide(clone, host1, host3)
+    done = attach(connection, clone.typed, AttachOptions(hosts=("host2",)))
+    assert plugged(pool_site, done.reference) == ["host2"]
+    assert not record(pool_site, "SR", done.sr_uuid)["shared"]
+    assert attach(connection, clone.typed, AttachOptions(hosts=("host2",))).already
+    before = pool_site.snapshot()
+    error = refusal(connection, clone.typed)
+    assert (error.code, error.fields["hosts"]) == ("pool-sr-unshared", ["host2"])
+    assert pool_site.snapshot() == before
 
 
 def test_chap(pool_site: PoolSite, connection: Connection) -> None:

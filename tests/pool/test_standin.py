@@ -275,11 +275,14 @@ def test_passwords_are_secrets_and_go_with_their_pbds(pool_site: PoolSite, api: 
 def test_local_sr_is_on_one_host(pool_site: PoolSite, api: Any, lun: PoolLun) -> None:
     uuid = golden.manifest("chain")["sr_uuid"]
     sr = api.SR.introduce(uuid, "name", "", "lvmoiscsi", "user", False, {})
-    first, second = [
-        api.PBD.create({"SR": sr, "host": host.reference, "device_config": lun.config})
+    records = [
+        {"SR": sr, "host": host.reference, "device_config": lun.config}
         for host in pool_site.pool.hosts[:2]
     ]
+    first = api.PBD.create(records[0])
     api.PBD.plug(first)
+    second = api.PBD.create(records[1])
+    assert refused(api.SR.scan, sr) == ["SR_HAS_MULTIPLE_PBDS", first, second]
     other = pool_site.master.reference
     assert refused(api.PBD.plug, second) == ["SR_NOT_SHARABLE", sr, other]
     assert refused(api.SR.set_shared, sr, False)[0] == "SR_HAS_MULTIPLE_PBDS"

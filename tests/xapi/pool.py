@@ -218,6 +218,16 @@ class Pool:
 
     # --- drivers
 
+    def _master_of(self, sr: str) -> str:
+        """Return the host that may change an SR's metadata (xapi: get_srmaster). Raise ApiError."""
+        with self.db.lock:
+            if not sr or self.db.get("SR", sr)["shared"]:
+                return self.master.reference
+            pbds = self.db.find("PBD", SR=sr)
+            if len(pbds) > 1:
+                raise ApiError("SR_HAS_MULTIPLE_PBDS", *pbds)
+            return str(self.db.get("PBD", pbds[0])["host"]) if pbds else self.master.reference
+
     def run_driver(
         self,
         host: Host,
@@ -230,7 +240,7 @@ class Pool:
         vdi: str = "",
     ) -> Any:
         """Run a driver's command on a host, the database not locked. Raise ApiError."""
-        master = "true" if host is self.master else "false"
+        master = "true" if host.reference == self._master_of(sr) else "false"
         session = self.new_session(sr or NULL)
         members: dict[str, Any] = {
             "host_ref": host.reference,

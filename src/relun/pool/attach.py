@@ -115,8 +115,9 @@ class _Attaching:
         config = self._lun.device_config()
         self._lun.close()  # the hosts are next
         plugging = Plugging(self._connection, self._known, self._steps, seen.sr_uuid, seen.scsi_id)
-        if self._known.master not in plugging.plugged_on:
-            self._probe(seen.sr_uuid, config)
+        plugging.expect_shareable(self._hosts)
+        if self._hosts[0] not in plugging.plugged_on:
+            self._probe(self._hosts[0], seen.sr_uuid, config)
         name = self._options.name or seen.name or "SR " + seen.sr_uuid[:8]
         # An SR that the master has no part in is one of a single host, which is then its master.
         shared = self._known.master in self._hosts
@@ -176,13 +177,13 @@ class _Attaching:
         options = self._options
         return judge(seen, self._known, options.resign, options.known_only, self._lun.where)
 
-    def _probe(self, sr_uuid: str, config: dict[str, str]) -> None:
-        """Let SM on the master look at the LUN: it must find the new SR and nothing else."""
-        master = self._known.master
-        with self._steps.step("SR.probe", self._known.host_name(master)):
-            found = probed_srs(self._connection, master, self._lun.sr_type, config)
+    def _probe(self, host: str, sr_uuid: str, config: dict[str, str]) -> None:
+        """Let SM on a host look at the LUN: it must find the new SR and nothing else."""
+        name = self._known.host_name(host)
+        with self._steps.step("SR.probe", name):
+            found = probed_srs(self._connection, host, self._lun.sr_type, config)
         if found != [sr_uuid]:
-            fields = {"host": self._known.host_name(master), "found": found, "sr_uuid": sr_uuid}
+            fields = {"host": name, "found": found, "sr_uuid": sr_uuid}
             raise PoolRefused("pool-probe", **fields, lun=self._lun.where)
 
     def _vdis(self, sr: str, seen: Seen, old: dict[str, str]) -> tuple[Vdi, ...]:

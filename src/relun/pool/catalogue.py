@@ -118,6 +118,11 @@ ENTRIES: "dict[str, Entry]" = {
         "On a shared SR the pool's master alone changes LVM's metadata.",
         "Add --host for the master, or attach to one host alone.",
     ),
+    "pool-sr-unshared": Entry(
+        "SR {sr_uuid} is not shared: it belongs to {hosts} alone",
+        "It was attached to one host without the master; xapi lets no other host have it.",
+        "Name that host with --host; or detach the SR, and attach it to all hosts.",
+    ),
     "pool-host-lun": Entry(
         "{host} could not plug {lun}: {reason}",
         "The host does not see the LUN, or its SM refused it.",

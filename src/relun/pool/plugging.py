@@ -1,9 +1,9 @@
 """An SR's way into the pool's database and onto its hosts; every step looks first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from relun.pool.clock import timestamp
-from relun.pool.connection import NO_ANSWER, ApiFailure, Connection
+from relun.pool.connection import NO_ANSWER, ApiFailure, Connection, Record
 from relun.pool.errors import PoolRefused
 from relun.pool.known import Known
 from relun.pool.marks import ATTACHED, ORIGINAL_SR, READ_ONLY
@@ -29,6 +29,18 @@ class Plugging:
         self.sr = known.sr(sr_uuid)
         self._was_there = bool(self.sr)
         self.changed = False
+
+    def expect_shareable(self, hosts: Sequence[str]) -> None:
+        """Raise PoolRefused (pool-sr-unshared) for an SR of another host alone.
+
+        xapi does nothing any more with an SR that is not shared and has a second PBD.
+        """
+        if not self.sr or self._record["shared"]:
+            return
+        there = {str(pbd["host"]) for pbd in self._known.pbds_of(self.sr).values()}
+        if len(there | set(hosts)) > 1:
+            names = [self._known.host_name(host) for host in sorted(there)]
+            raise PoolRefused("pool-sr-unshared", sr_uuid=self._uuid, hosts=names)
 
     def introduce(self, name: str, description: str, sr_type: str, shared: bool) -> None:
         """Make the SR's record. Raise ApiFailure, PoolRefused (pool-sr-known)."""
@@ -85,7 +97,7 @@ class Plugging:
         return [str(pbd["host"]) for pbd in pbds if pbd["currently_attached"]]
 
     @property
-    def _record(self) -> Mapping[str, Mapping[str, str]]:
+    def _record(self) -> Record:
         return self._known.srs.get(self.sr, {"other_config": {}})
 
     def _mark(self, key: str, value: str) -> None:
