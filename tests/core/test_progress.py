@@ -1,7 +1,7 @@
 """What breaks off and what follows: recover, undo, leftovers, and who came in between."""
 
 import zlib
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Tuple
 
 import pytest
 
@@ -9,9 +9,17 @@ from relun.core import verbs
 from relun.core.edit import joined
 from relun.core.errors import DeviceError, Interrupted, Refused, RelunError
 from relun.core.journal import payload as payload_module
-from relun.core.journal.marker import CLEAR, UNDO, parse_marker, parse_pointer
+from relun.core.journal.marker import (
+    CLEAR,
+    UNDO,
+    Pointer,
+    Region,
+    parse_marker,
+    parse_pointer,
+)
 from relun.core.options import Options
 from relun.core.repository import DONE, HIDDEN, IN_PROGRESS, ORIGINAL
+from relun.core.rewrite.lvm import free_ring
 from support.builder import Pv, Ring, Sr, make_uuid
 from support.clone import (
     GAP,
@@ -422,7 +430,7 @@ def leftover(device: MemoryDevice, flushes: int) -> None:
 
 @pytest.mark.parametrize("flush", [1, 2])
 def test_leftover_journal_is_taken_away(flush: int, tmpdir: Any) -> None:
-    for verb, action in ((verbs.undo, "cleared"), (verbs.seal, "sealed")):
+    for verb, action in ((verbs.undo, "cleared"), (verbs.seal, "cleared")):
         device = one(tmpdir)
         leftover(device, flush)
         found = verbs.inspect([device])
@@ -494,6 +502,54 @@ def test_leftover_on_a_lun_that_was_made_anew(what: str, tmpdir: Any) -> None:
     assert verbs.undo([device]).action == "cleared"
     assert device.get(GAP, SECTOR) == bytes(SECTOR)
     assert device.get(pointer.region.offset, pointer.region.size) == region
+
+
+@pytest.mark.parametrize("sectors", [(0, 0), (1, 0), (0, -1), (-1, 0), (0, 1)])
+@pytest.mark.parametrize("part", ["behind", "ring"])
+def test_leftover_is_zeroed_where_nothing_of_lvm_lies(
+    part: str, sectors: Tuple[int, int], tmpdir: Any
+) -> None:
+    """A pointer tells where; what it tells is held against the VG before anything is zeroed."""
+    pvs = (Pv(size=(64 << 20) + 16 * SECTOR),)
+    (device,) = made(Sr(TREE, "one", pvs=pvs), tmpdir)[1]
+    repository = verbs.inspect([device])
+    (area,) = repository.luns[0].areas
+    parts = {"behind": repository.behind_extents(0), "ring": free_ring(area, ())}[part]
+    begin, end = parts[-1]
+    start, stop = begin + sectors[0] * SECTOR, end + sectors[1] * SECTOR
+    if stop > device.size:
+        stop = device.size
+        start -= SECTOR  # behind its last byte nothing can be told of
+    assert repository.luns[0].label is not None and repository.vg is not None
+    forged = Pointer(
+        Region(start, stop - start, True, b"12345678", True),
+        True,
+        None,
+        repository.luns[0].label.pv_uuid,
+        repository.vg.seqno,
+    )
+    for at in range(max(start, begin), min(stop, end), SECTOR):
+        device.put(at, b"x" * SECTOR)
+    device.put(GAP, forged.pack())
+    before = device.get(start, stop - start)
+    assert verbs.undo([device]).action == "cleared"
+    assert device.get(GAP, SECTOR) == bytes(SECTOR)
+    free = begin <= start and stop <= end
+    assert device.get(start, stop - start) == (bytes(stop - start) if free else before)
+
+
+@pytest.mark.parametrize("offset", [512, 525, 4096, 4608])
+def test_leftover_pointer_to_what_lvm_uses(offset: int, tmpdir: Any) -> None:
+    """The label, the area's header and the text in use stay as they are, and so does the SR."""
+    device = one(tmpdir)
+    start = device.state()
+    repository = verbs.inspect([device])
+    assert repository.luns[0].label is not None and repository.vg is not None
+    region = Region(offset, 2048, True, b"12345678", True)
+    owner = (repository.luns[0].label.pv_uuid, repository.vg.seqno)
+    device.put(GAP, Pointer(region, True, None, *owner).pack())
+    assert verbs.undo([device]).action == "cleared"
+    assert device.state() == start
 
 
 def test_leftover_above_an_earlier_resign(tmpdir: Any) -> None:

@@ -176,7 +176,7 @@ def _set_name(sector: bytes, name: str) -> Optional[bytes]:
     escaped = name
     for plain, entity in _ESCAPES:
         escaped = escaped.replace(plain, entity)
-    if b"<name_label>" not in sector or not _is_character_data(escaped):
+    if "name_label" not in _elements(sector) or not _is_character_data(escaped):
         return None
     try:
         return _set_element(sector, "name_label", escaped)

@@ -5,11 +5,12 @@ from relun.core.digest import sha1
 from relun.core.edit import Change
 from relun.core.errors import DeviceError, FormatError, Interrupted, Refused
 from relun.core.hints import Dict, List, Sequence, Tuple
-from relun.core.journal.marker import CLEAR, RESIGN, SECTOR, Marker
+from relun.core.journal.marker import CLEAR, RESIGN, SECTOR, Marker, Region
 from relun.core.journal.payload import unpack_change
 from relun.core.journal_store import JournalStore, forget, write_flushed
 from relun.core.physical import PhysicalLun, read_journal, read_payload
 from relun.core.repository import Repository
+from relun.core.rewrite.lvm import free_ring
 from relun.core.transaction import (
     Transaction,
     finish_undo,
@@ -107,10 +108,10 @@ def clear_leftover(repository: Repository) -> bool:
     """Take away a journal whose resign never hid the LUN. Tell whether there was one.
 
     Only while LVM has written nothing since: later its texts may lie where the journal was, and
-    then only stash and pointer go.
+    then only stash and pointer go. The same for a pointer into what LVM uses: relun wrote no such.
     """
     found = False
-    for lun in repository.luns:
+    for number, lun in enumerate(repository.luns):
         if not lun.pointer or not lun.pointer.begun:
             continue
         found = True
@@ -122,6 +123,7 @@ def clear_leftover(repository: Repository) -> bool:
             and lun.label.pv_uuid == lun.pointer.pv_uuid
             and repository.vg is not None
             and repository.vg.seqno == lun.pointer.seqno
+            and _lies_free(repository, number, lun.pointer.region)
         )
         store = JournalStore(lun.device, lun.pointer.region)
         if untouched:
@@ -129,6 +131,17 @@ def clear_leftover(repository: Repository) -> bool:
         else:
             store.abandon(lun.pointer.previous)
     return found
+
+
+def _lies_free(repository: Repository, number: int, region: Region) -> bool:
+    """Tell whether a journal lies where ``space`` puts them, and nothing of LVM's does."""
+    parts = repository.behind_extents(number)
+    for area in repository.luns[number].areas:
+        if area.text and not area.header.ignored:
+            parts += free_ring(area, ())
+    return any(
+        start <= region.offset and region.offset + region.size <= end for start, end in parts
+    )
 
 
 def _switch_lun(repository: Repository) -> PhysicalLun:

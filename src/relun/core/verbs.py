@@ -112,10 +112,10 @@ def seal(devices: Sequence[Device]) -> Outcome:
     against = [f for f in refusals(repository.findings) if f.code not in FORCED_BY]
     if against:
         raise Refused("refused", against, device=devices[0].path)
-    progress.clear_leftover(repository)
+    cleared = progress.clear_leftover(repository)
     repository = load(devices)
     if not any(lun.pointer for lun in repository.luns):
-        return Outcome("nothing", new_sr=repository.sr_uuid)
+        return Outcome("cleared" if cleared else "nothing", new_sr=repository.sr_uuid)
     scrub(repository)
     return Outcome("sealed", new_sr=repository.sr_uuid)
 
