@@ -1,6 +1,7 @@
 """Which LUNs belong together."""
 
 import os
+import shutil
 from typing import Any, Callable, Dict, List, Sequence
 
 import pytest
@@ -8,18 +9,25 @@ import pytest
 from relun.core import verbs
 from relun.core.device import FileDevice, open_device
 from relun.core.errors import DeviceError, RelunError
-from relun.core.grouping import group, membership
+from relun.core.grouping import Membership, group, membership
 from relun.core.options import Options
 from support.builder import Built, Pv, Sr, Vhd, build, empty
 
+SAME = "11111111-2222-4333-8444-555555555555"
 
-def groups(paths: Sequence[str]) -> List[List[int]]:
-    """Return the groups of LUN files."""
+
+def members(paths: Sequence[str]) -> List[Membership]:
+    """Return what each of some LUN files says of its company."""
     found = []
     for path in paths:
         with open_device(path) as device:
             found.append(membership(device))
-    return group(found)
+    return found
+
+
+def groups(paths: Sequence[str]) -> List[List[int]]:
+    """Return the groups of LUN files."""
+    return group(members(paths))
 
 
 @pytest.fixture
@@ -78,6 +86,47 @@ def test_members_of_an_interrupted_run(tmp_path: Any, monkeypatch: pytest.Monkey
     assert count < 39
 
 
+@pytest.mark.parametrize("verb", [verbs.recover, verbs.undo])
+def test_members_when_what_settles_them_breaks_off(
+    verb: Any, two: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of them then have a marker of the new run and some of the old one."""
+    hide_two(two, monkeypatch)
+    contents = [open(path, "rb").read() for path in two.paths]  # noqa: SIM115
+    tokens = set()
+    for count in range(60):
+        for path, content in zip(two.paths, contents):
+            with open(path, "r+b") as file:
+                file.write(content)
+        with monkeypatch.context() as patched:
+            break_after(count, patched)
+            done = changed(two.paths, verb)
+        if done is None:
+            break
+        found = members(two.paths)
+        if any(each.journal for each in found):  # else an undo that only the one LUN needs
+            assert groups(two.paths[::-1]) == [[0, 1]], count
+        tokens.add(len({each.run for each in found if each.journal}))
+    assert count < 59
+    assert {1, 2} <= tokens
+
+
+def test_two_clones_that_become_the_same_sr(
+    two: Built, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their journals are the same; each run's LUNs stay together."""
+    copies = [str(tmp_path / name) for name in ("copy-0.img", "copy-1.img")]
+    for path, copy in zip(two.paths, copies):
+        shutil.copyfile(path, copy)
+    for paths in (two.paths, copies):
+        with monkeypatch.context() as patched:
+            break_after(7, patched)
+            assert changed(paths, lambda devices: verbs.resign(devices, Options(sr_uuid=SAME)))
+    digests = {found.journal for found in members([*two.paths, *copies])}
+    assert len(digests) == 1
+    assert groups([two.paths[0], copies[0], two.paths[1], copies[1]]) == [[0, 2], [1, 3]]
+
+
 def changed(paths: Sequence[str], act: Callable[[List[Any]], Any]) -> Any:
     """Run a verb; return the error that ended it."""
     devices = [open_device(path, writable=True) for path in paths]
@@ -130,6 +179,14 @@ def hide_two(two: Built, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hide_paths(paths: Sequence[str], monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
     """Break a resign off after so many writes."""
+    with monkeypatch.context() as patched:
+        break_after(writes, patched)
+        error = changed(paths, lambda devices: verbs.resign(devices, Options()))
+    assert error is not None and error.changed
+
+
+def break_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all writes fail after so many."""
     write = FileDevice._write
     left = [writes]
 
@@ -139,10 +196,7 @@ def hide_paths(paths: Sequence[str], monkeypatch: pytest.MonkeyPatch, writes: in
             raise OSError(5, "broken off")
         write(device, offset, data)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(FileDevice, "_write", breaking)
-        error = changed(paths, lambda devices: verbs.resign(devices, Options()))
-    assert error is not None and error.changed
+    monkeypatch.setattr(FileDevice, "_write", breaking)
 
 
 def test_unreadable(tmp_path: Any) -> None:

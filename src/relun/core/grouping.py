@@ -22,8 +22,10 @@ class Membership(NamedTuple):
     vg_uuid: bytes = b""
     company: Tuple[bytes, ...] = ()  # ids in the text of a VG with several PVs
     label: bytes = b""  # the label's sector
-    run: bytes = b""  # token of the interrupted run
-    run_labels: Tuple[bytes, ...] = ()  # old and new labels of that run's members
+    journal: bytes = b""  # digest of the journal of what was interrupted
+    member: int = 0  # the LUN's number in it
+    run: bytes = b""  # token of the run that was interrupted
+    run_labels: Tuple[bytes, ...] = ()  # old and new labels of the journal's members
 
 
 def membership(device: Device) -> Membership:
@@ -61,13 +63,26 @@ def _of_marker(lun: PhysicalLun) -> Membership:
             labels = [data for edit in change.labels for data in (edit.old, edit.new)]
         except FormatError:
             pass  # recover says so
-    return Membership(run=b"run " + lun.marker.token, run_labels=tuple(labels))
+    marker = lun.marker
+    return Membership(
+        journal=marker.digest, member=marker.member, run=marker.token, run_labels=tuple(labels)
+    )
 
 
 def _run_of(member: Membership, found: Sequence[Membership]) -> bytes:
-    if member.run or not member.label:
-        return member.run
-    return next((other.run for other in found if member.label in other.run_labels), b"")
+    """Return what the LUNs of an interrupted run have in common.
+
+    That is the journal: a recover that breaks off leaves its own token on some of them only. The
+    token tells apart two clones that were resigned to one SR uuid, whose journals are the same.
+    """
+    if member.journal:
+        numbers = [other.member for other in found if other.journal == member.journal]
+        once = len(set(numbers)) == len(numbers)
+        return b"run " + (member.journal if once else member.run)
+    if not member.label:
+        return b""
+    others = [other for other in found if member.label in other.run_labels]
+    return _run_of(others[0], found) if others else b""
 
 
 def _vg_of(member: Membership, found: Sequence[Membership]) -> bytes:
