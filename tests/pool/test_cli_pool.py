@@ -155,6 +155,31 @@ def _original(site: PoolSite) -> str:
     return str(found)
 
 
+def test_a_host_that_is_down(relun: Relun, site: PoolSite, clone: PoolLun) -> None:
+    """detach says which, what stands, and what to do; the second time too."""
+    assert relun("pool", "attach", clone.typed, "--sr-uuid", NEW_SR).code == 0
+    site.power_off(site.pool.hosts[1])
+    for _time in range(2):
+        run = relun("pool", "detach", NEW_SR)
+        assert run.code == 3
+        assert "SR still plugged on host2: down" in run.err
+        assert "xe host-forget" in run.err
+        assert "         a PBD on host1\n         plugged on host2\n" in run.err
+        assert "Nothing was changed" not in run.err
+
+
+def test_the_address_is_told_once(relun: Relun, site: PoolSite) -> None:
+    """Where the words name the LUN themselves; else before them."""
+    original = site.lun("single")
+    site.attach(original)
+    clone = site.clone(original)
+    run = relun("pool", "attach", original.typed)
+    assert (run.code, run.err.count(original.address)) == (1, 1)
+    site.fail("SR.introduce")
+    run = relun("pool", "attach", clone.typed)
+    assert run.err.startswith(f"relun: {clone.address}: SR.introduce failed: ")
+
+
 def test_many(relun: Relun, site: PoolSite, clone: PoolLun) -> None:
     """Each has its result, a bad one stops no other; the worst exit code counts."""
     others = [site.clone(clone) for _number in range(2)]

@@ -244,6 +244,51 @@ def really_standing(there: Scene) -> list[str]:
     return sorted(lines)
 
 
+def test_a_host_that_is_down(make_pool_site: Callable[..., PoolSite]) -> None:
+    """It keeps the SR from leaving no other host, and is named; as often as it is tried."""
+    site = make_pool_site(hosts=3)
+    with login(site) as connection:
+        there = scene(site, connection, "single")
+        site.power_off(site.pool.hosts[1])
+        for _time in range(2):
+            before = site.snapshot()
+            with pytest.raises(PoolUnfinished) as caught:
+                detach(connection, there.clone.sr_uuid)
+            error = caught.value
+            assert error.code == "pool-half-detached"
+            cause = error.fields["cause"]
+            assert (cause.code, cause.fields["hosts"]) == ("pool-host-down", ["host2"])
+            assert list(error.standing) == really_standing(there)
+            assert [line for line in error.standing if "host" in line] == [
+                "a PBD on host1",
+                "a PBD on host3",
+                "plugged on host2",
+            ]
+        assert site.snapshot() == before  # the second time
+        metrics = there.record("host", site.pool.hosts[1].reference)["metrics"]
+        there.record("host_metrics", metrics)["live"] = True
+        assert not detach(connection, there.clone.sr_uuid).already
+        assert really_standing(there) == []
+
+
+def test_again_while_it_stands_half(there: Scene, connection: Connection) -> None:
+    """Nothing more is done, but the SR is no less half-way: whatever ends it says so."""
+    there.site.fail("PBD.unplug", at=2, times=0)
+    for _time in range(2):
+        with pytest.raises(PoolUnfinished) as caught:
+            detach(connection, there.clone.sr_uuid)
+        assert caught.value.fields["cause"].code == "pool-call"
+        assert list(caught.value.standing) == really_standing(there)
+        there.site.mend()
+        there.site.fail("PBD.unplug", times=0)
+    vdi = there.clone.vdis[0].reference
+    add_vm(there.site, "borrower", [vdi])
+    with pytest.raises(PoolUnfinished) as caught:
+        detach(connection, there.clone.sr_uuid)
+    assert caught.value.fields["cause"].code == "pool-vms"
+    assert list(caught.value.standing) == really_standing(there)
+
+
 def test_while_it_is_attached(there: Scene, connection: Connection) -> None:
     """Whoever is at work on the LUN is not disturbed."""
     reached, goes_on = threading.Event(), threading.Event()

@@ -172,6 +172,13 @@ ENTRIES: "dict[str, Entry]" = {
         "A step failed, and the ones before it cannot be taken back.",
         "Mend what failed and run the same command again: it goes on.",
     ),
+    "pool-host-down": Entry(
+        "SR still plugged on {hosts}: down, or not reached by the pool's master",
+        "xapi sends a host that is down nothing, and forgets no SR that it has plugged somewhere. "
+        "The hosts that answer were taken care of.",
+        "Start the host, or let it be forgotten if it never comes back (xe host-forget); then run "
+        "the same command again.",
+    ),
     "pool-gone": Entry(
         "SR {sr} has just gone from the pool",
         "Somebody else forgot it at this moment.",

@@ -1,6 +1,7 @@
 """An attached clone leaves the pool; then its LUN may be deleted on the array.
 
 Nothing of this can be taken back: a step that fails ends it, and the same call goes on from there.
+Only a host that is down does not keep the SR from leaving the others.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,9 @@ from relun.pool.steps import Cancelled, Steps, never
 from relun.pool.turn import turn
 from relun.pool.unplugging import forget_sr, unplug_pbd
 from relun.pool.whole import as_ours
+
+# What xapi's master says of a host that it cannot send a call to.
+_HOST_DOWN = ("HOST_OFFLINE", "CANNOT_CONTACT_HOST", "HOST_NOT_LIVE", "HOST_STILL_BOOTING")
 
 
 class DetachOptions(NamedTuple):
@@ -89,9 +93,10 @@ class _Detaching:
         record = known.srs[sr]
         if ATTACHED not in record["other_config"] and not self._options.force:
             raise PoolRefused("pool-not-ours", sr=record["name_label"], uuid=record["uuid"])
-        vms = self._vms_to_remove(record)
+        half = self._is_half_off(record)
         before = self._standing()
         try:
+            vms = self._vms_to_remove(record)
             for reference, vm in vms.items():
                 with self._steps.step("VM.destroy", vm["name_label"]):
                     machine.remove(connection, reference, vm["power_state"])
@@ -100,7 +105,7 @@ class _Detaching:
                 forget_sr(connection, record["uuid"])
         except Exception as error:
             standing = self._standing()
-            if standing == before:
+            if standing == before and not half:
                 raise
             raise PoolUnfinished("pool-half-detached", standing, cause=as_ours(error)) from error
         configs = [pbd["device_config"] for pbd in known.pbds_of(sr).values()]
@@ -112,14 +117,32 @@ class _Detaching:
             tuple(vm["name_label"] for vm in vms.values()),
         )
 
+    def _is_half_off(self, record: Record) -> bool:
+        """Tell whether an earlier detach stopped half-way: relun's SR is not plugged everywhere."""
+        pbds = self._known.pbds_of(self._sr).values()
+        plugged = bool(pbds) and all(pbd["currently_attached"] for pbd in pbds)
+        return ATTACHED in record["other_config"] and not plugged
+
     def _take_off_hosts(self) -> None:
+        """Unplug it on every host; one that is down does not stop the others.
+
+        Raise PoolRefused (pool-host-down).
+        """
         pbds = self._known.pbds_of(self._sr)
+        down = []
         # The master last: it is the one that may write to the SR's metadata.
         for reference in sorted(pbds, key=lambda pbd: pbds[pbd]["host"] == self._known.master):
             name = self._known.host_name(pbds[reference]["host"])
             if pbds[reference]["currently_attached"]:
-                with self._steps.step("PBD.unplug", name):
-                    unplug_pbd(self._connection, self._sr, reference)
+                try:
+                    with self._steps.step("PBD.unplug", name):
+                        unplug_pbd(self._connection, self._sr, reference)
+                except ApiFailure as failure:
+                    if failure.code not in _HOST_DOWN:
+                        raise
+                    down.append(name)
+        if down:
+            raise PoolRefused("pool-host-down", hosts=down)
 
     def _vms_to_remove(self, record: Record) -> dict[str, Record]:
         """Return the VMs that restore_vm made here. Raise PoolRefused (pool-vms)."""

@@ -132,14 +132,15 @@ def described(error: RelunError) -> "dict[str, Any]":
 
 def error_lines(subject: str, error: RelunError, verbose: int = 0) -> "list[Line]":
     """Return what went wrong, what is left of it, and what to do."""
-    about = clean(subject) + ": " if subject else ""
-    shown: list[Line] = [[("relun: ", ""), (about + error_title(error), "bold red")]]
+    said = error_title(error)
+    # Most titles name the LUN that they are about.
+    about = "" if clean(subject) in said else clean(subject) + ": "
+    shown: list[Line] = [[("relun: ", ""), (about + said, "bold red")]]
     if error.code != "refused":
         shown.append([("       " + error.code, "dim")])
     findings = getattr(error, "findings", ())
     shown += finding_lines(finding for finding in findings if finding.severity == "refuse")
-    if entry(error.code).remedy:
-        shown.append([("       " + entry(error.code).remedy, "")])
+    shown += [[("       " + remedy, "")] for remedy in _remedies(error)]
     standing = getattr(error, "standing", ())
     if standing:
         shown.append([("       What stands, and could not be taken back:", "bold")])
@@ -152,6 +153,13 @@ def error_lines(subject: str, error: RelunError, verbose: int = 0) -> "list[Line
     if verbose and "trace" in error.fields:
         shown += [[(line, "dim")] for line in error.fields["trace"].splitlines()]
     return shown
+
+
+def _remedies(error: RelunError) -> "list[str]":
+    """Return what to do: about the cause first."""
+    cause = error.fields.get("cause")
+    codes = [cause.code] if isinstance(cause, RelunError) else []
+    return [entry(code).remedy for code in (*codes, error.code) if entry(code).remedy]
 
 
 def exit_of(error: RelunError) -> Exit:
