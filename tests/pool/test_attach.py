@@ -409,6 +409,21 @@ def test_a_host_that_does_not_see_the_lun(
     assert plugged(pool_site, done.reference) == ["host1", "host2"]
 
 
+def test_the_first_host_does_not_see_the_lun(
+    pool_site: PoolSite, connection: Connection, clone: PoolLun
+) -> None:
+    """SM's probe fails there: it is named as any other host is."""
+    before = pool_site.snapshot()
+    pool_site.hide(clone, pool_site.pool.hosts[0])
+    error = refusal(connection, clone.typed)
+    assert (error.code, error.fields["host"]) == ("pool-host-lun", "host1")
+    assert error.fields["reason"].startswith("SR_BACKEND_FAILURE_")
+    assert pool_site.snapshot() == before
+    assert clone.unchanged()
+    pool_site.fail("SR.probe", code=("INTERNAL_ERROR", "of xapi"))
+    assert refusal(connection, clone.typed).code == "pool-call"
+
+
 def test_the_master_sees_another_lun(
     pool_site: PoolSite, connection: Connection, clone: PoolLun
 ) -> None:

@@ -33,7 +33,7 @@ from relun.pool.marks import ORIGINAL_SR, Attached, Vdi
 from relun.pool.plugging import Plugging
 from relun.pool.plugin import Plugin
 from relun.pool.plugin_lun import PluginLun
-from relun.pool.probe import probed_srs, scsi_id_at
+from relun.pool.probe import SM_REFUSED, probed_srs, scsi_id_at
 from relun.pool.steps import Cancelled, Steps, Undo, never
 from relun.pool.turn import turn
 from relun.pool.vdis import checked_vdis, recalled
@@ -178,10 +178,20 @@ class _Attaching:
         return judge(seen, self._known, options.resign, options.known_only, self._lun.where)
 
     def _probe(self, host: str, sr_uuid: str, config: dict[str, str]) -> None:
-        """Let SM on a host look at the LUN: it must find the new SR and nothing else."""
+        """Let SM on a host look at the LUN: it must find the new SR and nothing else.
+
+        Raise ApiFailure, PoolRefused (pool-host-lun, pool-probe).
+        """
         name = self._known.host_name(host)
         with self._steps.step("SR.probe", name):
-            found = probed_srs(self._connection, host, self._lun.sr_type, config)
+            try:
+                found = probed_srs(self._connection, host, self._lun.sr_type, config)
+            except ApiFailure as failure:
+                if not failure.code.startswith(SM_REFUSED):
+                    raise
+                raise PoolRefused(
+                    "pool-host-lun", host=name, lun=self._lun.where, reason=failure.reason
+                ) from failure
         if found != [sr_uuid]:
             fields = {"host": name, "found": found, "sr_uuid": sr_uuid}
             raise PoolRefused("pool-probe", **fields, lun=self._lun.where)

@@ -124,7 +124,7 @@ ENTRIES: "dict[str, Entry]" = {
         "Name that host with --host; or detach the SR, and attach it to all hosts.",
     ),
     "pool-host-lun": Entry(
-        "{host} could not plug {lun}: {reason}",
+        "{host} could not use {lun}: {reason}",
         "The host does not see the LUN, or its SM refused it.",
         "Map the LUN to this host and check its SMlog; or leave the host out: --host NAME for each "
         "of the others.",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from relun.pool.connection import ApiFailure, Connection
 from relun.pool.errors import PoolRefused
 
+SM_REFUSED = "SR_BACKEND_FAILURE"  # and a number: the host's SM could not reach the LUN, or use it
 _LUNS_LISTED = "SR_BACKEND_FAILURE_107"  # SM's answer to a device-config without a SCSIid
 
 
