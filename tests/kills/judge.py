@@ -130,7 +130,8 @@ def sector(pages: Pages, lun: int, offset: int) -> bytes:
 
 def _python_itself(ended: Ended) -> bool:
     """Python was still starting, and ends so when SIGINT meets it there."""
-    return "init_import_site" in ended.said and ended.said.rstrip().endswith("KeyboardInterrupt")
+    starting = "init_import_site" in ended.said or "Fatal Python error: init" in ended.said
+    return starting and ended.said.rstrip().endswith("KeyboardInterrupt")
 
 
 def _own_space(luns: Luns, resigned: Pages) -> set[tuple[int, int]]:

@@ -33,7 +33,10 @@ def run(arguments: "argparse.Namespace") -> Exit:
     """Run the verb; return the exit code."""
     if sys.version_info < (3, 11):
         arguments.parser.error("relun pool needs Python 3.11 or later")
-    from relun.pool.connection import connect
+    try:
+        from relun.pool.connection import connect
+    except ImportError:
+        arguments.parser.error("relun pool is not in the package for dom0: use it from elsewhere")
 
     verb = module_of(arguments.pool_verb)
     output = Output(arguments)
