@@ -416,6 +416,58 @@ def test_a_signal_while_logging_in(site: PoolSite) -> None:
     assert (process.returncode, err) == (1, "relun: stopped; nothing was changed\n")
 
 
+def _started(*words: str) -> subprocess.Popen[str]:
+    """Run ``relun pool`` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "relun", "pool", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "src"},
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("another",)], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_call_hangs(
+    site: PoolSite, clone: PoolLun, words: tuple[str, ...], number: signal.Signals
+) -> None:
+    """What is waited for is told at once, and once; then all is taken back."""
+    before = site.snapshot()
+    hung = site.hang("PBD.plug", at=2)
+    others = [site.clone(clone).typed, "--parallel", "1"] if "another" in words else []
+    options = [word for word in words if word != "another"]
+    with _started("attach", clone.typed, *others, *options) as process:
+        assert hung.reached.wait(20)
+        process.send_signal(number)
+        assert process.stderr is not None
+        said = process.stderr.readline()  # while it hangs
+        step = f"{clone.address}: PBD.plug host2"
+        assert said == f"relun: {number.name}: stops when this has ended: {step}\n"
+        process.send_signal(number)
+        assert process.poll() is None
+        site.mend()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stops when" not in err
+    assert "pool-" in out + err
+    assert site.snapshot() == before
+    assert site.sessions == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_nothing_is_changed(site: PoolSite, number: signal.Signals) -> None:
+    """It ends conflicts at once, though a call hangs, and the session is closed."""
+    hung = site.hang("SR.get_all_records")
+    with _started("conflicts") as process:
+        assert hung.reached.wait(20)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (1, "")
+    assert err == "relun: stopped; nothing was changed\n"
+    assert site.sessions == []
+
+
 def test_killed_and_run_again(site: PoolSite, clone: PoolLun, relun: Relun) -> None:
     """Whatever stood: the same command goes on from there, though nothing was given back."""
     reached, goes_on = threading.Event(), threading.Event()

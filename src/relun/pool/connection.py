@@ -142,6 +142,9 @@ def connect(address: Address) -> Iterator[Connection]:
     session, address = _logged_in(address)
     try:
         yield Connection(session, address)
+    except KeyboardInterrupt:
+        session.transport.close()  # a call may be under way on it; the logout gets a new one
+        raise
     finally:
         try:
             session.xenapi.session.logout()

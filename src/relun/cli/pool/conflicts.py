@@ -31,6 +31,7 @@ ARGUMENTS: "tuple[Argument, ...]" = (
     ),
     PASSWORDS,
 )
+READS_ONLY = True  # a signal may end it at any moment
 
 
 def run(arguments: "argparse.Namespace", work: "Work") -> Exit:

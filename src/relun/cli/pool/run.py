@@ -6,8 +6,8 @@ from relun.cli.exits import Exit
 from relun.cli.output import Output
 from relun.cli.pool.asked import address
 from relun.cli.pool.parser import module_of
+from relun.cli.pool.stopping import Stopping
 from relun.cli.pool.telling import Listening, error_lines, error_object, exit_of
-from relun.cli.signals import PutOff
 from relun.core.errors import RelunError
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ class Work:
     """What a verb works with. ``cancelled`` tells whether a signal came: then no step begins."""
 
     def __init__(
-        self, connection: "Connection", output: Output, listener: Listening, cancelled: PutOff
+        self, connection: "Connection", output: Output, listener: Listening, cancelled: Stopping
     ) -> None:
         self.connection = connection
         self.output = output
@@ -45,9 +45,12 @@ def run(arguments: "argparse.Namespace") -> Exit:
         if hasattr(verb, "prepare"):
             verb.prepare(arguments)
         where = address(arguments)
+        stopping = Stopping(
+            listening, arguments.ends_process, at_once=getattr(verb, "READS_ONLY", False)
+        )
         # A login changes nothing: a signal ends it.
-        with connect(where) as connection, PutOff(for_good=arguments.ends_process) as put_off:
-            work = Work(connection, output, listening, put_off)
+        with connect(where) as connection, stopping:
+            work = Work(connection, output, listening, stopping)
             code: Exit = verb.run(arguments, work)
     except RelunError as error:
         code = exit_of(error)

@@ -31,9 +31,13 @@ class Listening:
         self._open = False  # the last line of the terminal shows a step that has not ended
         self._number = 1
         self._ended = 0
+        self._running: dict[str, str] = {}  # by work
 
     def __call__(self, event: "Event") -> None:
         with self._lock:
+            self._running.pop(event.work, None)
+            if event.state == "begun":
+                self._running[event.work] = _step(event)
             if self._output.as_json:
                 self._output.show_object(event_object(self._verb, event))
                 sys.stdout.flush()
@@ -41,6 +45,11 @@ class Listening:
                 self._tell_of_many(event)
             elif self._terminal or self._output.verbose:
                 self._tell(event)
+
+    @property
+    def running(self) -> "list[str]":
+        """The steps that have begun and not ended. Without the lock: a signal may ask."""
+        return list(self._running.values())
 
     def several(self, number: int) -> None:
         """So many pieces of work are told of."""
