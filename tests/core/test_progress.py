@@ -463,6 +463,18 @@ def test_leftover_journal_over_old_texts(flush: int, tmpdir: Any) -> None:
     assert device.state() == start
 
 
+@pytest.mark.parametrize("at", [GAP + SECTOR, 4095])
+def test_leftover_beside_what_is_nobodys(at: int, tmpdir: Any) -> None:
+    """The resign is refused before the leftover is taken away: nothing is changed."""
+    device = one(tmpdir)
+    leftover(device, 2)
+    device.put(at, b"x")
+    before = device.state()
+    with pytest.raises(Refused, match="journal-gap"):
+        resign([device])
+    assert device.state() == before
+
+
 def lvm_writes(device: MemoryDevice) -> None:
     """LVM changes the VG: its seqno goes on."""
     retext(device, lambda text: text.replace(b"seqno = ", b"seqno = 1", 1))

@@ -15,6 +15,7 @@ from relun.core.journal.marker import (
     LARGEST_REGION,
     POINTER_AT,
     SECTOR,
+    STASH_AT,
     TAG_SIZE,
     Region,
 )
@@ -68,12 +69,19 @@ def _free_parts(lun: PhysicalLun, edits: List[Edit]) -> List[Tuple[int, int]]:
 
 
 def _gap_usable(lun: PhysicalLun) -> bool:
-    """The gap before the first area is zero, or relun's already: a pointer stands in it."""
+    """The gap before the first area is zero, or relun's already: a pointer stands in it.
+
+    One that a resign left which never hid the LUN goes first, and with it the stash if it had one.
+    """
     label = lun.label
     assert label is not None  # a LUN without one is refused
     areas = label.metadata_areas + label.data_areas + label.bootloader_areas
     begins = min((start for start, _size in areas), default=0)
-    return begins >= GAP_END and (lun.pointer is not None or not any(lun.head[POINTER_AT:GAP_END]))
+    own, pointer = POINTER_AT, lun.pointer
+    if pointer is not None:
+        goes = pointer.begun and pointer.previous is None and pointer.region.zeroed
+        own = STASH_AT if goes else GAP_END
+    return begins >= GAP_END and not any(lun.head[own:GAP_END])
 
 
 def _in_zeros(
