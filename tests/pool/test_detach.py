@@ -165,6 +165,21 @@ def test_a_vm_that_somebody_keeps(there: Scene, connection: Connection, left: bo
     assert there.record("VM", restored.reference)["power_state"] == "Running"
 
 
+def test_a_snapshot_of_a_restored_vm(there: Scene, connection: Connection) -> None:
+    """It has the VM's marks: it goes as well, and nothing is shut down, for nothing runs in it."""
+    restored = restore_vm(connection, "files", there.clone.sr_uuid)
+    marks = dict(there.record("VM", restored.reference)["other_config"])
+    vdi = there.clone.vdis[0].reference
+    checkpoint = there.site.vm("checkpoint", [vdi], networks=(), other_config=marks)
+    record = there.record("VM", checkpoint)
+    record.update(is_a_template=True, is_a_snapshot=True, power_state="Suspended")
+    noted = len(there.site.calls)
+    done = detach(connection, there.clone.sr_uuid, REMOVE)
+    assert set(done.vms) == {restored.name, "checkpoint"}
+    assert checkpoint not in there.site.snapshot()["VM"]
+    assert "VM.hard_shutdown" not in [call.name for call in there.site.calls[noted:]]
+
+
 def test_a_vm_that_was_half_restored(there: Scene, connection: Connection) -> None:
     """It is marked from its first moment, and goes as well."""
     restored = restore_vm(connection, "files", there.clone.sr_uuid)

@@ -14,7 +14,7 @@ from pool import metadata
 from pool.failing import WAYS
 from pool.originals import login
 from pool.site import PoolLun, PoolSite
-from relun.pool import dr_run
+from relun.pool import dr_run, machine
 from relun.pool.attach import attach
 from relun.pool.dr_plan import ClonePlan, Plan, VmPlan
 from relun.pool.dr_report import DrReport
@@ -277,6 +277,39 @@ def test_what_cannot_be_taken_away_is_told_and_goes_the_next_time(there: Office)
     assert again.vms[0].uuid != vm.uuid  # the one from before was removed first
     assert again.clones[0].new_sr == clone.new_sr
     assert there.site.snapshot() == before
+
+
+def test_an_error_of_our_own_leaves_no_more_behind(
+    clean: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is noted as what it is, and the rest is taken away."""
+    real = machine.remove
+    asked: list[str] = []
+
+    def remove(*arguments: Any) -> None:
+        asked.append(arguments[1])
+        if len(asked) == 1:
+            raise ZeroDivisionError("wanted by the test")
+        real(*arguments)
+
+    monkeypatch.setattr(machine, "remove", remove)
+    report = carry_out(clean, clean.plan())
+    monkeypatch.undo()
+    dc, files = report.vms
+    first, second, third = report.clean_up
+    assert first.problem is not None
+    assert first.problem.code == "pool-bug"
+    assert "ZeroDivisionError" in first.problem.fields["reason"]
+    assert second.problem is None
+    assert third.problem is not None  # the VM that stayed has disks on it
+    assert third.problem.code == "pool-vms"
+    (clone,) = report.clones
+    assert report.standing == (
+        f"VM {files.name} {files.uuid}",
+        f"SR {clone.name} {clone.new_sr}",
+    )
+    assert dc.uuid not in [vm["uuid"] for vm in clean.site.snapshot()["VM"].values()]
+    assert carry_out(clean, clean.plan()).clean
 
 
 def test_what_stood_before_stays(there: Office) -> None:

@@ -99,7 +99,7 @@ class _Detaching:
             vms = self._vms_to_remove(record)
             for reference, vm in vms.items():
                 with self._steps.step("VM.destroy", vm["name_label"]):
-                    machine.remove(connection, reference, vm["power_state"])
+                    machine.remove(connection, reference, vm)
             self._take_off_hosts()
             with self._steps.step("SR.forget", record["uuid"]):
                 forget_sr(connection, record["uuid"])

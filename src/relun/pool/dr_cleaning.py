@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable
 
-from relun.core.errors import RelunError
 from relun.pool import events, machine
-from relun.pool.connection import ApiFailure, Connection
+from relun.pool.connection import Connection
 from relun.pool.detach import DetachOptions, detach
 from relun.pool.dr_report import CleanUp
 from relun.pool.events import Listener
@@ -27,7 +26,7 @@ class Cleaning:
         """Remove a VM."""
 
         def act() -> None:
-            machine.remove(self._connection, restored.reference, "")
+            machine.remove(self._connection, restored.reference)
 
         self._try("VM.destroy", restored.name, f"VM {restored.name} {restored.uuid}", act)
 
@@ -54,7 +53,7 @@ class Cleaning:
         try:
             with events.step(self._listener, subject, what):
                 act()
-        except (RelunError, ApiFailure) as error:
+        except Exception as error:  # an error of relun's own must not leave the rest behind either
             problem = as_ours(error)
             self.standing.append(standing)
         self.done.append(CleanUp(what, subject, time.monotonic() - began, problem))

@@ -200,7 +200,7 @@ class _Test:
         if not ours[sr]:
             raise PoolRefused("pool-dr-there", vm=restored.name, uuid=restored.uuid)
         with events.step(self._listener, restored.name, "VM.destroy", "of an earlier test"):
-            machine.remove(self._connection, restored.reference, "")
+            machine.remove(self._connection, restored.reference)
         return restore_vm(*arguments)
 
     def _sr_of(self, vm: VmPlan) -> str:

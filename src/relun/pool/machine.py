@@ -143,11 +143,13 @@ def made_on(
     return made
 
 
-def remove(connection: Connection, reference: str, power_state: str) -> None:
+def remove(connection: Connection, reference: str, vm: Record | None = None) -> None:
     """Shut a VM down, at once, and remove it with its VBDs and VIFs; its VDIs stay.
 
-    Raise ApiFailure when it is still there.
+    ``vm``: its record, as far as it is known; nothing runs in a snapshot. Raise ApiFailure when it
+    is still there.
     """
+    known = vm or {}
 
     def state() -> str:
         try:
@@ -157,7 +159,7 @@ def remove(connection: Connection, reference: str, power_state: str) -> None:
                 return ""  # it is gone
             raise
 
-    if power_state != "Halted":
+    if known.get("power_state") != "Halted" and not known.get("is_a_snapshot"):
         halted = ("", "Halted")
         ensure(lambda: state() in halted, lambda: connection.call("VM.hard_shutdown", reference))
     ensure(lambda: not state(), lambda: connection.call("VM.destroy", reference))

@@ -181,7 +181,7 @@ class _Restore:
 
     def _remove(self) -> None:
         for reference, vm in self._made().items():
-            machine.remove(self._connection, reference, vm["power_state"])
+            machine.remove(self._connection, reference, vm)
 
     def _call(self, method: str, subject: str, *arguments: object) -> object:
         with self._steps.step(method, subject):
