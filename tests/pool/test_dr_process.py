@@ -65,7 +65,9 @@ def test_a_signal(site: PoolSite, plan: str, number: signal.Signals) -> None:
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     result = json.loads(out.splitlines()[-1])
-    assert (process.returncode, err) == (4, "")
+    assert process.returncode == 4
+    assert err.startswith(f"relun: {number.name}: stops when this has ended: files (copy")
+    assert err.count("\n") == 1
     assert (result["stopped"], result["passed"], result["clean"]) == (True, False, True)
     assert result["vms"][0]["error"]["code"] == "pool-stopped"
     assert site.snapshot() == before
