@@ -550,6 +550,24 @@ def test_leftover_is_zeroed_where_nothing_of_lvm_lies(
     assert device.get(start, stop - start) == (bytes(stop - start) if free else before)
 
 
+def test_leftover_pointer_into_an_area_that_lvm_ignores(tmpdir: Any) -> None:
+    """No journal goes there, so nothing there is relun's to zero."""
+    devices = made(Sr(TREE, "pair", pvs=(Pv(), Pv(ignored=True))), tmpdir)[1]
+    repository = verbs.inspect(devices)
+    lun = repository.luns[1]
+    (area,) = lun.areas
+    assert area.header.ignored and area.text
+    begin, end = free_ring(area, ())[-1]
+    assert lun.label is not None and repository.vg is not None
+    region = Region(begin, end - begin, True, b"12345678", True)
+    owner = (lun.label.pv_uuid, repository.vg.seqno)
+    devices[1].put(begin, b"x" * SECTOR)
+    before = devices[1].state()
+    devices[1].put(GAP, Pointer(region, True, None, *owner).pack())
+    assert verbs.undo(devices).action == "cleared"
+    assert devices[1].state() == before
+
+
 @pytest.mark.parametrize("offset", [512, 525, 4096, 4608])
 def test_leftover_pointer_to_what_lvm_uses(offset: int, tmpdir: Any) -> None:
     """The label, the area's header and the text in use stay as they are, and so does the SR."""
