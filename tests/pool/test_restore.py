@@ -148,7 +148,7 @@ def test_nics_as_asked(there: Scene, connection: Connection) -> None:
         (nic,) = there.parts("VIF", done.reference)
         assert (nic["network"], nic["locking_mode"]) == (wanted, "network_default")
         assert not mac or nic["MAC"] == mac
-        remove(connection, done.reference, "Halted")
+        remove(connection, done.reference)
     with pytest.raises(PoolRefused) as caught:
         restore(connection, there, network="nowhere")
     assert caught.value.code == "pool-network-missing"
@@ -248,8 +248,8 @@ def test_from_a_metadata_file_when_the_vm_is_gone(
     metadata.export({kind: connection.records(kind) for kind in kinds}, [there.vm], file)
     like = restore(connection, there)
     wanted = comparable(there, like.reference)
-    remove(connection, like.reference, "Halted")
-    remove(connection, there.vm, "Halted")
+    remove(connection, like.reference)
+    remove(connection, there.vm)
     done = restore(connection, there, metadata=str(file))
     assert comparable(there, done.reference) == wanted
     assert done.original_uuid == like.original_uuid
@@ -265,12 +265,12 @@ def test_a_network_that_another_pool_knows_by_name(
     network["uuid"] = "11111111-0000-4000-8000-000000000000"
     done = restore(connection, there, metadata=str(file))
     assert [nic["network"] for nic in there.parts("VIF", done.reference)] == [there.network]
-    remove(connection, done.reference, "Halted")
+    remove(connection, done.reference)
     network["name_label"] = "another"
     done = restore(connection, there, metadata=str(file))
     assert there.parts("VIF", done.reference) == []
     assert "pool-nic-left-out" in [note.code for note in done.notes]
-    remove(connection, done.reference, "Halted")
+    remove(connection, done.reference)
     with pytest.raises(PoolRefused) as caught:
         restore(connection, there, metadata=str(file), connect_nics=True)
     assert caught.value.code == "pool-network-missing"
@@ -300,7 +300,7 @@ def test_each_call_failing_leaves_nothing(
         for vm in there.site.pool.db.find("VM"):
             record = there.record("VM", vm)
             if ORIGINAL_VM in record["other_config"]:
-                remove(connection, vm, record["power_state"])
+                remove(connection, vm, record)
 
     names = calls_of(there.site, work)
     clear()
