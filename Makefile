@@ -87,7 +87,7 @@ test: lint
 tier-%:
 	$(call stage,tests/$*)
 	@$(PY) -m pytest -q tests/$*
-tier-fuzz: export FUZZ_SECONDS ?= 60
+tier-fuzz: export FUZZ_SECONDS ?= 30
 tier-fuzz: export FUZZ_SEED ?= 1
 tier-fuzz:
 	$(call stage,fuzzing)
