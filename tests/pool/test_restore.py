@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,19 @@ def test_again_it_is_there_already(there: Scene, connection: Connection) -> None
     assert again.disks == first.disks
     assert there.site.snapshot() == before
     assert restore(connection, there, start=True).started
+
+
+def test_a_snapshot_of_it_is_not_it(there: Scene, connection: Connection) -> None:
+    """A snapshot keeps the marks (and is a template, to xapi); it is neither taken nor removed."""
+    first = restore(connection, there)
+    db = there.site.pool.db
+    marked = {**db.get("VM", first.reference), "is_a_snapshot": True, "is_a_template": True}
+    snapshot = db.add("VM", **{**marked, "uuid": str(uuid.uuid4())})
+    connection.call("VM.destroy", first.reference)
+    again = restore(connection, there)
+    assert not again.already
+    assert again.reference != snapshot
+    assert snapshot in db.table("VM")
 
 
 def test_disks_elsewhere_are_named(there: Scene, connection: Connection) -> None:

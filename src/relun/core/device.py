@@ -79,7 +79,7 @@ class Device:
     def read_many(self, ranges: Sequence[Tuple[int, int]]) -> List[bytes]:
         """Return the bytes of independent ranges (offset, length), as ``read`` does.
 
-        Neighbours are read in one piece: each request has its price, on a LUN far more than here.
+        Neighbours are read in one piece: on a LUN each request has its price.
         """
         found = [b""] * len(ranges)
         for start, end, members in _pieces(ranges):

@@ -8,7 +8,7 @@ from relun.pool.clock import timestamp
 from relun.pool.connection import ApiFailure, Connection, Record
 from relun.pool.copies import Copies, Copy, copies
 from relun.pool.events import Listener
-from relun.pool.lookup import find_clone
+from relun.pool.lookup import find_clone, is_ordinary
 from relun.pool.marks import ON_SR, ORIGINAL_VM, RESTORED
 from relun.pool.metadata_file import from_file
 from relun.pool.nics import NicOptions, Nics, nics
@@ -171,12 +171,12 @@ class _Restore:
         return ""
 
     def _made(self) -> dict[str, Record]:
-        """The VMs that were made like the original on this SR."""
+        """The VMs made like the original on this SR. Their snapshots have the marks as well."""
         made = machine.made_on(self._connection, self._sr, self._clone["uuid"])
         return {
             reference: vm
             for reference, vm in made.items()
-            if vm["other_config"].get(ORIGINAL_VM) == self._original.uuid
+            if vm["other_config"].get(ORIGINAL_VM) == self._original.uuid and is_ordinary(vm)
         }
 
     def _remove(self) -> None:
